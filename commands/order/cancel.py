@@ -1,0 +1,94 @@
+"""Cancel an order, whole or by line."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+
+from commands.envelopes import address_events
+from commands.ports import Answer, Append, Ports, Request, Stream, VersionConflictError
+from domain.errors import DomainError
+from domain.ids import CustomerId, OrderId, order_stream
+from domain.order import decisions
+from domain.order.decisions import LineToCancel
+from domain.order.events import OrderEvent
+from domain.order.state import Order, evolve
+
+ATTEMPTS = 5
+"""Decisions made again on a version conflict before the caller is told."""
+
+
+@dataclass(frozen=True, slots=True)
+class CancelOrder:
+    """A request to cancel.
+
+    Attributes:
+        lines: what to cancel; None: all of it.
+        owner: the customer whose order it must be; None: anybody's.
+        if_position: the log position of the view that the caller decided on; None: any.
+    """
+
+    order_id: OrderId
+    reason: str
+    lines: Sequence[LineToCancel] | None = None
+    owner: CustomerId | None = None
+    if_position: int | None = None
+
+
+async def cancel_order(command: CancelOrder, request: Request, ports: Ports) -> Answer:
+    """Decide and store a cancellation.
+
+    Raises:
+        DomainError: `order_not_found` (also for another customer's); a rule of
+            `decisions.cancel` or `cancel_lines`; `idempotency_key_reused`; `stale_view`;
+            `too_much_contention` after five version conflicts in a row.
+        StoreUnavailableError: nothing is known to be stored.
+    """
+    for _ in range(ATTEMPTS):
+        stream = await ports.store.load(order_stream(command.order_id))
+        order = _owned(stream, command)
+        # After the load: whoever changed what was loaded has stored their answer by then.
+        earlier = await ports.store.find_answer(request)
+        if earlier is not None:
+            return earlier
+        if command.if_position not in (None, stream.position):
+            raise DomainError(
+                "stale_view", "the order has changed since", extra={"position": stream.position}
+            )
+        try:
+            return await ports.store.append(_decide(command, order, stream, request, ports))
+        except VersionConflictError:
+            continue
+    raise DomainError("too_much_contention", "the order kept changing; try again")
+
+
+def _owned(stream: Stream, command: CancelOrder) -> Order:
+    order = reduce(evolve, stream.events, None) if stream.events else None
+    if order is None or command.owner not in (None, order.customer_id):
+        raise DomainError("order_not_found", "there is no such order")
+    return order
+
+
+def _decide(
+    command: CancelOrder, order: Order, stream: Stream, request: Request, ports: Ports
+) -> Append:
+    events: tuple[OrderEvent, ...]
+    if command.lines is None:
+        events = decisions.cancel(order, reason=command.reason)
+    else:
+        events = decisions.cancel_lines(order, lines=command.lines, reason=command.reason)
+    return Append(
+        stream=stream.stream,
+        last_hash=stream.last_hash,
+        events=address_events(events, request, ports, occurred_at=ports.clock.now()),
+        order_id=order.order_id,
+        customer_id=order.customer_id,
+        expected={stream.stream: stream.version},
+        request=request,
+        answer=Answer(
+            order_id=order.order_id,
+            order_number=order.order_number,
+            version=stream.version + len(events),
+            position=0,
+            status=str(reduce(evolve, events, order).status),
+        ),
+    )

@@ -1,0 +1,114 @@
+"""Place an order. Its number, and the shop's own reference, are unique with the event."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from commands.envelopes import address_events
+from commands.ports import Answer, Append, NameTakenError, Ports, Request
+from domain.errors import DomainError
+from domain.ids import ClientId, CustomerId, order_stream
+from domain.money import Currency
+from domain.order import decisions
+from domain.order.events import OrderLine, PaymentMethod
+from domain.order.state import OrderStatus
+from domain.personal import PersonalData
+
+DRAWS = 5
+"""Order numbers drawn before giving up; two collide about once in 10^12 / orders draws."""
+EXTERNAL_REFERENCE = "external_reference"
+ORDER_NUMBER = "order_number"
+NO_HASH = b"\0" * 32
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceOrder:
+    """Attributes: placed_at: business time, for orders taken elsewhere; now by default."""
+
+    customer_id: CustomerId
+    external_reference: str | None
+    personal: PersonalData
+    currency: Currency
+    lines: Sequence[OrderLine]
+    shipping_minor: int
+    tax_minor: int
+    discount_minor: int
+    payment: PaymentMethod
+    placed_at: datetime | None = None
+
+
+async def place_order(command: PlaceOrder, request: Request, ports: Ports) -> Answer:
+    """Decide and store a new order.
+
+    Raises:
+        DomainError: a rule of `decisions.place`; `external_reference_taken`, with the order
+            that has it; `placed_in_the_future`; `idempotency_key_reused`.
+        StoreUnavailableError: nothing is known to be stored; asking again with the same
+            idempotency key is safe.
+    """
+    now = ports.clock.now()
+    if command.placed_at is not None and command.placed_at > now:
+        raise DomainError("placed_in_the_future", "placed_at is after now", field="/placed_at")
+    for _ in range(DRAWS):
+        append = _decide(command, request, ports, occurred_at=command.placed_at or now)
+        try:
+            return await ports.store.append(append)
+        except NameTakenError as taken:
+            if taken.scope != ORDER_NUMBER:
+                raise DomainError(
+                    "external_reference_taken",
+                    "another order of this client has this external_reference",
+                    field="/external_reference",
+                    extra={"order_id": str(taken.order_id)},
+                ) from taken
+    raise AssertionError(f"{DRAWS} order numbers in a row were taken")
+
+
+def _decide(
+    command: PlaceOrder, request: Request, ports: Ports, *, occurred_at: datetime
+) -> Append:
+    client_id = ClientId(request.actor.subject)
+    order_id = ports.names.new_order_id()
+    order_number = ports.names.draw_order_number()
+    events = decisions.place(
+        order_id=order_id,
+        order_number=order_number,
+        client_id=client_id,
+        external_reference=command.external_reference,
+        customer_id=command.customer_id,
+        personal=command.personal,
+        currency=command.currency,
+        lines=command.lines,
+        shipping_minor=command.shipping_minor,
+        tax_minor=command.tax_minor,
+        discount_minor=command.discount_minor,
+        payment=command.payment,
+    )
+    stream = order_stream(order_id)
+    return Append(
+        stream=stream,
+        last_hash=NO_HASH,
+        events=address_events(events, request, ports, occurred_at=occurred_at),
+        order_id=order_id,
+        customer_id=command.customer_id,
+        expected={stream: 0},
+        request=request,
+        answer=Answer(
+            order_id=order_id,
+            order_number=order_number,
+            version=len(events),
+            position=0,
+            status=OrderStatus.PENDING,
+        ),
+        unique=_names(order_number, client_id, command.external_reference),
+    )
+
+
+def _names(
+    order_number: str, client_id: ClientId, external_reference: str | None
+) -> Mapping[str, str]:
+    names = {ORDER_NUMBER: order_number}
+    if external_reference is not None:
+        # A client may hold any characters, so its length keeps ("a", "b:c") and ("a:b", "c") apart.
+        names[EXTERNAL_REFERENCE] = f"{len(client_id)}:{client_id}:{external_reference}"
+    return names

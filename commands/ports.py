@@ -1,0 +1,155 @@
+"""What handlers need of the outside world. Adapters in `infrastructure` implement it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
+from typing import Protocol
+from uuid import UUID
+
+from domain.envelope import Actor, Envelope
+from domain.ids import CustomerId, OrderId, OrderNumber, StreamId
+from domain.order.events import OrderEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Who asks, and under which names the consequences are filed.
+
+    Attributes:
+        idempotency_key: the caller's `Idempotency-Key`, if one was sent.
+        fingerprint: hash of the parsed body; tells a repeated request from a reused key.
+        route: the scope of the key besides the caller, such as `POST /v1/orders`.
+    """
+
+    actor: Actor
+    command_id: str
+    correlation_id: str
+    route: str
+    traceparent: str | None = None
+    idempotency_key: str | None = None
+    fingerprint: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a command answers; a replayed one is the first answer again.
+
+    Attributes:
+        version: of the order's stream after this command.
+        position: log position of this command's last event.
+        replayed: the idempotency key was known, and nothing was appended now.
+    """
+
+    order_id: OrderId
+    order_number: OrderNumber
+    version: int
+    position: int
+    status: str
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """One stream as loaded: version and position of its last event are 0 while it has none."""
+
+    stream: StreamId
+    events: Sequence[OrderEvent]
+    version: int
+    position: int
+    last_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """Events to add to one stream, and everything that commits with them or not at all.
+
+    Attributes:
+        expected: the version of every stream that the decision read, also of `stream`.
+        customer_id: whose key seals the personal data in the events.
+        unique: claims on names that only one order may hold: (scope, name) pairs.
+        answer: stored under the request's idempotency key; its position is set by the store.
+    """
+
+    stream: StreamId
+    last_hash: bytes
+    events: Sequence[tuple[Envelope, OrderEvent]]
+    order_id: OrderId
+    customer_id: CustomerId
+    expected: Mapping[StreamId, int]
+    request: Request
+    answer: Answer
+    unique: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+
+class VersionConflictError(Exception):
+    """A stream that the decision read has moved on: load and decide again."""
+
+
+class NameTakenError(Exception):
+    """A unique name is held by another order.
+
+    Attributes: scope: which kind of name; order_id: who holds it.
+    """
+
+    def __init__(self, scope: str, order_id: UUID) -> None:
+        super().__init__(f"{scope} is taken by {order_id}")
+        self.scope = scope
+        self.order_id = order_id
+
+
+class StoreUnavailableError(Exception):
+    """The event store did not answer. Whether anything was stored is not known."""
+
+
+class EventStore(Protocol):
+    async def load(self, stream: StreamId) -> Stream:
+        """Read one stream whole. Raises StoreUnavailableError."""
+        ...
+
+    async def find_answer(self, request: Request) -> Answer | None:
+        """Look up what was answered under this request's idempotency key.
+
+        Raises:
+            DomainError: `idempotency_key_reused`, where the body was another.
+            StoreUnavailableError: the store can't be reached.
+        """
+        ...
+
+    async def append(self, append: Append) -> Answer:
+        """Store all of it or nothing, durably, and give the answer with its position.
+
+        The same idempotency key stored before gives the first answer, and appends nothing.
+
+        Raises:
+            VersionConflictError: an expected version is not the stream's.
+            NameTakenError: a unique name is held by another order.
+            DomainError: `idempotency_key_reused`, where the body was another.
+            StoreUnavailableError: the store can't be reached.
+        """
+        ...
+
+
+class Clock(Protocol):
+    def now(self) -> datetime:
+        """Give the time, aware and in UTC."""
+        ...
+
+
+class Names(Protocol):
+    """Where new ids come from."""
+
+    def new_order_id(self) -> OrderId: ...
+
+    def new_event_id(self) -> UUID: ...
+
+    def draw_order_number(self) -> OrderNumber: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """All that a handler may use."""
+
+    store: EventStore
+    clock: Clock
+    names: Names

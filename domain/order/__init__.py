@@ -1,0 +1,1 @@
+"""An order: what was bought, by whom, and what is left of it."""
