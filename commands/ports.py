@@ -8,6 +8,7 @@ from typing import Protocol
 from uuid import UUID
 
 from domain.envelope import Actor, Envelope
+from domain.errors import UnavailableError
 from domain.ids import CustomerId, OrderId, OrderNumber, StreamId
 from domain.order.events import OrderEvent
 
@@ -98,8 +99,11 @@ class NameTakenError(Exception):
         self.order_id = order_id
 
 
-class StoreUnavailableError(Exception):
+class StoreUnavailableError(UnavailableError):
     """The event store did not answer. Whether anything was stored is not known."""
+
+    def __init__(self, detail: str = "does not answer") -> None:
+        super().__init__("postgres", detail)
 
 
 class EventStore(Protocol):

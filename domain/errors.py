@@ -1,6 +1,7 @@
 """A caller's mistake, with a code that never changes once it is published.
 
-An outcome that others react to (a declined card) is an event, not an error.
+An outcome that others react to (a declined card) is an event, not an error. A part that does not
+answer is neither: `UnavailableError`.
 """
 
 from collections.abc import Mapping
@@ -29,3 +30,15 @@ class DomainError(Exception):
         self.detail = detail
         self.field = field
         self.extra = dict(extra)
+
+
+class UnavailableError(Exception):
+    """A part that this needs does not answer; asking again later may help.
+
+    Attributes:
+        part: which one, as `/readyz` names it: `postgres`, `redis` or `kafka`.
+    """
+
+    def __init__(self, part: str, detail: str = "does not answer") -> None:
+        super().__init__(f"{part}: {detail}")
+        self.part = part
