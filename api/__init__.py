@@ -1,0 +1,1 @@
+"""The surfaces: command API, query API and CLI. The outermost layer: nothing imports it."""

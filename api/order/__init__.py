@@ -1,0 +1,1 @@
+"""An order over HTTP: bodies taken, documents given, and who may."""

@@ -1,0 +1,177 @@
+"""Who is asking: bearer tokens (RFC 6750, RFC 7519) checked against a JWKS (RFC 7517).
+
+Rule: the algorithm is the key's own, never the token's word; `none` and shared secrets are not
+even on the list (RFC 8725, 3.1). A refusal does not say which check failed.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jwt
+import orjson
+import structlog
+
+from api.http.fields import CONTROL_CHARACTER
+from domain.envelope import Actor, Role
+
+LEEWAY_S = 30
+LONGEST_TOKEN = 8_192
+LONGEST_SUBJECT = 128
+MOST_CACHED = 10_000
+RELOAD_INTERVAL_S = 10.0
+SMALLEST_RSA_BITS = 2_048
+ALGORITHMS: Mapping[tuple[str, str | None], str] = {
+    ("OKP", "Ed25519"): "EdDSA",
+    ("EC", "P-256"): "ES256",
+    ("RSA", None): "RS256",
+}
+"""The one algorithm of each kind of key (`kty`, `crv`) that we take."""
+
+_log = structlog.get_logger(__name__)
+
+
+class TokenRefusedError(Exception):
+    """A token that is not good for anything here."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    key: jwt.PyJWK
+    algorithm: str
+
+
+class Authenticator:
+    """Verifies tokens; remembers the verified ones, `MOST_CACHED` at most, until they expire."""
+
+    def __init__(
+        self,
+        read_keys: Callable[[], bytes],
+        *,
+        issuer: str,
+        audience: str,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        """Read the keys. `read_keys` gives the JWKS document, and is asked again at a new `kid`.
+
+        Raises:
+            ValueError: the document is no JWKS, or holds no key that we take.
+            OSError: as `read_keys` does.
+        """
+        self._read_keys = read_keys
+        self._issuer = issuer
+        self._audience = audience
+        self._now = now
+        self._keys = parse_keys(read_keys())
+        self._keys_read_at = now()
+        self._verified: dict[bytes, tuple[Actor, float]] = {}
+
+    def authenticate(self, token: str) -> Actor:
+        """Say whose token this is. Raises TokenRefusedError."""
+        digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+        known = self._verified.get(digest)
+        if known is not None:
+            actor, expires_at = known
+            if self._now() < expires_at:
+                return actor
+            del self._verified[digest]
+        if len(token) > LONGEST_TOKEN:
+            raise TokenRefusedError
+        try:
+            actor, expires_at = self._verify(token)
+        # PyJWT lets these through for hostile headers and claims (nesting, types, huge numbers).
+        except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as error:
+            raise TokenRefusedError from error
+        self._remember(digest, actor, expires_at)
+        return actor
+
+    def _verify(self, token: str) -> tuple[Actor, float]:
+        key = self._find_key(jwt.get_unverified_header(token).get("kid"))
+        claims = jwt.decode(
+            token,
+            key.key,
+            algorithms=[key.algorithm],
+            issuer=self._issuer,
+            audience=self._audience,
+            leeway=LEEWAY_S,
+            options={"require": ["exp", "iat", "iss", "aud", "sub"]},
+        )
+        return _actor(claims), float(claims["exp"]) + LEEWAY_S
+
+    def _find_key(self, kid: object) -> _Key:
+        if not isinstance(kid, str):
+            raise TokenRefusedError
+        if kid not in self._keys and self._now() - self._keys_read_at >= RELOAD_INTERVAL_S:
+            self._reload()
+        try:
+            return self._keys[kid]
+        except KeyError as error:
+            raise TokenRefusedError from error
+
+    def _reload(self) -> None:
+        self._keys_read_at = self._now()
+        try:
+            self._keys = parse_keys(self._read_keys())
+        except (OSError, ValueError):
+            # The keys that we have are still good; a half-written file mustn't lock everybody out.
+            _log.exception("jwks_reload_failed")
+            return
+        self._verified.clear()
+
+    def _remember(self, digest: bytes, actor: Actor, expires_at: float) -> None:
+        if len(self._verified) >= MOST_CACHED:
+            del self._verified[next(iter(self._verified))]
+        self._verified[digest] = (actor, expires_at)
+
+
+def parse_keys(document: bytes) -> Mapping[str, _Key]:
+    """Read a JWKS: public signature keys with a `kid`, of a kind that we take; others are skipped.
+
+    Raises:
+        ValueError: it is no JWKS, or holds no key that we take.
+    """
+    parsed = orjson.loads(document)
+    entries = parsed.get("keys") if isinstance(parsed, dict) else None
+    if not isinstance(entries, list):
+        raise ValueError("not a JWKS")  # noqa: TRY004  # wrong content, not a wrong call
+    keys: dict[str, _Key] = {}
+    for entry in entries:
+        if isinstance(entry, dict) and isinstance(entry.get("kid"), str):
+            key = _key(entry)
+            if key is not None:
+                keys[entry["kid"]] = key
+    if not keys:
+        raise ValueError("the JWKS holds no usable key")
+    return keys
+
+
+def _key(entry: Mapping[str, Any]) -> _Key | None:
+    algorithm = ALGORITHMS.get((str(entry.get("kty")), entry.get("crv")))
+    if algorithm is None or entry.get("use", "sig") != "sig":
+        return None
+    if entry.get("alg", algorithm) != algorithm:
+        return None
+    try:
+        key = jwt.PyJWK.from_dict(
+            {name: value for name, value in entry.items() if name != "d"}, algorithm=algorithm
+        )
+    except jwt.PyJWTError as error:
+        raise ValueError("the JWKS holds a broken key") from error
+    if algorithm == "RS256" and key.key.key_size < SMALLEST_RSA_BITS:
+        return None
+    return _Key(key, algorithm)
+
+
+def _actor(claims: Mapping[str, Any]) -> Actor:
+    subject, role = claims["sub"], claims.get("role")
+    subject.encode("utf-8")  # a lone surrogate is a ValueError
+    if (
+        not subject.strip()
+        or len(subject) > LONGEST_SUBJECT
+        or CONTROL_CHARACTER.search(subject)
+        or not isinstance(role, str)
+    ):
+        raise TokenRefusedError
+    return Actor(subject, Role(role))

@@ -1,0 +1,98 @@
+"""Each request has a name, a log line and a measurement, and ends in an answer.
+
+Rule: nothing personal is logged: no bodies, tokens, paths, queries or subjects, only the route's
+template and the subject's role.
+"""
+
+import time
+
+import structlog
+from prometheus_client import Counter, Histogram
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.http.headers import correlation_id
+from api.http.problems import ProblemError, render
+from domain.envelope import Actor
+
+ACTOR = "ordertrail.actor"
+CORRELATION_ID = "ordertrail.correlation_id"
+CLIENT_GONE = 499
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+REQUESTS = Counter(
+    "ordertrail_http_requests", "Requests answered", ["method", "route", "status_class"]
+)
+LATENCY = Histogram(
+    "ordertrail_http_request_duration_seconds",
+    "Time from the request's head to the response's end",
+    ["method", "route", "status_class"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+
+_log = structlog.get_logger("ordertrail.access")
+
+
+class Observe:
+    """ASGI middleware, the outermost: correlation id, access log, metrics, and the last 500."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        name = correlation_id(Headers(scope=scope).get("x-correlation-id"))
+        scope[CORRELATION_ID] = name
+        started = time.perf_counter()
+        status = 0
+
+        async def answer(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers["X-Correlation-ID"] = name
+                headers["X-Content-Type-Options"] = "nosniff"
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(correlation_id=name):
+            try:
+                await self._app(scope, receive, answer)
+            except ClientDisconnect:
+                status = status or CLIENT_GONE
+            except Exception:  # noqa: BLE001
+                # The last line of defense: whatever it is, it is logged whole and answered.
+                _log.exception("request_failed")
+                if not status:
+                    await render(_failed(name))(scope, receive, answer)
+            finally:
+                _record(scope, status, time.perf_counter() - started)
+
+
+def _failed(name: str) -> ProblemError:
+    return ProblemError(
+        500,
+        "internal_error",
+        "this is our fault; the correlation id finds it in our logs",
+        extra={"correlation_id": name},
+    )
+
+
+def _record(scope: Scope, status: int, duration_s: float) -> None:
+    method = scope["method"] if scope["method"] in METHODS else "other"
+    route = getattr(scope.get("route"), "path", "unmatched")
+    actor = scope.get(ACTOR)
+    labels = (method, route, f"{status // 100}xx")
+    REQUESTS.labels(*labels).inc()
+    LATENCY.labels(*labels).observe(duration_s)
+    _log.info(
+        "request",
+        method=method,
+        route=route,
+        status=status,
+        duration_ms=round(duration_s * 1000, 3),
+        role=str(actor.role) if isinstance(actor, Actor) else None,
+    )

@@ -1,0 +1,127 @@
+"""Describe the routes in OpenAPI 3.1: bodies, headers, problems and the bearer token.
+
+Rule: the description is made from the models and tables that the routes run on.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from fastapi import FastAPI
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from api.http.problems import MEDIA_TYPE
+
+REF = "#/components/schemas/{model}"
+Responses = dict[int | str, dict[str, Any]]
+
+PROBLEMS: Mapping[int, str] = {
+    400: "The request is malformed: the JSON, a header, an `Idempotency-Key` that is missing.",
+    401: "There is no token, or it is not valid here.",
+    403: "A token of this role may not do this.",
+    404: "There is no such order, or it is somebody else's.",
+    409: "The order can't do this any more, or the reference is taken.",
+    412: "The order has changed since the view that `If-Match` names.",
+    413: "The body is over 1 MiB.",
+    415: "The body is not `application/json`.",
+    422: "Some of the request is not valid, or a rule of the domain refuses it.",
+    500: "Our fault; `correlation_id` finds it in our logs.",
+    503: "A part that this needs does not answer; try again after `Retry-After` seconds.",
+}
+
+
+class FieldError(BaseModel):
+    """What is wrong where: one of pointer (into the body), parameter, header."""
+
+    pointer: str | None = None
+    parameter: str | None = None
+    header: str | None = None
+    detail: str
+
+
+class Problem(BaseModel):
+    """RFC 9457. `code` is stable, and is also the last part of `type`."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str | None = None
+    errors: list[FieldError] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Documentation:
+    """What an app says of itself. `models` go into the components, for `ref` to name."""
+
+    title: str
+    description: str
+    url: str
+    models: Sequence[type[BaseModel]] = ()
+
+    @property
+    def version(self) -> str:
+        """The installed package's; the source tree's own where it is not installed."""
+        try:
+            return version("ordertrail")
+        except PackageNotFoundError:
+            return "0.1.0"
+
+
+def ref(model: type[BaseModel]) -> dict[str, str]:
+    return {"$ref": REF.format(model=model.__name__)}
+
+
+def request_body(model: type[BaseModel]) -> dict[str, Any]:
+    """Give the `openapi_extra` of a route that reads this model by `json_body`."""
+    return {
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": ref(model)}},
+        }
+    }
+
+
+def responses(
+    status: int, model: type[BaseModel], headers: Mapping[str, str], *refusals: int
+) -> Responses:
+    """Describe the success of a route, with its headers, and the problems that it may answer."""
+    described: Responses = {
+        status: {
+            "description": "Done" if status == 201 else "Found",  # noqa: PLR2004
+            "headers": {
+                name: {"description": text, "schema": {"type": "string"}}
+                for name, text in headers.items()
+            },
+            "content": {"application/json": {"schema": ref(model)}},
+        }
+    }
+    for refusal in (*refusals, 401, 403, 422, 500, 503):
+        described[refusal] = {
+            "description": PROBLEMS[refusal],
+            "content": {MEDIA_TYPE: {"schema": ref(Problem)}},
+        }
+    described[401]["headers"] = {"WWW-Authenticate": {"schema": {"type": "string"}}}
+    described[503]["headers"] = {"Retry-After": {"schema": {"type": "integer"}}}
+    return described
+
+
+def document(app: FastAPI, documentation: Documentation) -> None:
+    """Let the app's OpenAPI document hold the models that its routes name by `ref`."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            schema = generate()
+            models: list[type[BaseModel]] = [*documentation.models, Problem]
+            _, definitions = models_json_schema(
+                [(model, "validation") for model in models], ref_template=REF
+            )
+            components = schema.setdefault("components", {})
+            components.setdefault("schemas", {}).update(definitions["$defs"])
+            app.openapi_schema = schema
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend it

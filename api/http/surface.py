@@ -1,0 +1,101 @@
+"""Assemble an app: the same middleware, errors and operations for both.
+
+Rule: a path that the other app serves is a known one here, so that the two answer as one origin:
+405 with everything that the resource takes, not 404.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import compile_path
+
+from api.http import operations, problems
+from api.http.auth import Authenticator
+from api.http.body_limit import BodyLimit
+from api.http.observe import Observe
+from api.http.openapi import Documentation, document
+from api.http.problems import ProblemError, render
+from api.http.readiness import Readiness
+from api.http.validation import invalid_parameters
+from domain.errors import DomainError, UnavailableError
+from projections.ports import TooManyFoldsError
+
+Resources = Mapping[str, str]
+"""Path templates of the whole origin, and the methods that each takes, as `Allow` says them."""
+
+Handler = Callable[[Request, Any], Awaitable[Response]]
+
+
+def create_surface(
+    routers: tuple[APIRouter, ...],
+    *,
+    documentation: Documentation,
+    resources: Resources,
+    authenticator: Authenticator,
+    readiness: Readiness,
+) -> FastAPI:
+    """Make an app of these routes. Its caller adds the ports to `app.state`."""
+    app = FastAPI(
+        title=documentation.title,
+        description=documentation.description,
+        version=documentation.version,
+        openapi_url=documentation.url,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        middleware=[Middleware(Observe), Middleware(BodyLimit)],
+    )
+    app.state.authenticator = authenticator
+    app.state.readiness = readiness
+    app.include_router(operations.router)
+    for router in routers:
+        app.include_router(router)
+    for kind, handler in _handlers(resources).items():
+        app.add_exception_handler(kind, handler)
+    document(app, documentation)
+    return app
+
+
+def _handlers(resources: Resources) -> Mapping[type[Exception], Handler]:
+    patterns = [(compile_path(path)[0], methods) for path, methods in resources.items()]
+
+    async def problem(_request: Request, error: ProblemError) -> Response:
+        return render(error)
+
+    async def domain_error(_request: Request, error: DomainError) -> Response:
+        return render(problems.refused(error))
+
+    async def unavailable(_request: Request, error: UnavailableError) -> Response:
+        return render(problems.unavailable(error))
+
+    async def too_many_folds(_request: Request, error: TooManyFoldsError) -> Response:
+        return render(problems.too_many_folds(error))
+
+    async def invalid(_request: Request, error: RequestValidationError) -> Response:
+        return render(invalid_parameters(error.errors()))
+
+    async def framework_error(request: Request, error: HTTPException) -> Response:
+        # Starlette raises these for paths and methods that no route takes.
+        if error.status_code in (404, 405):
+            for pattern, methods in patterns:
+                if pattern.match(request.scope["path"]) and request.method not in methods:
+                    return render(
+                        ProblemError(405, "method_not_allowed", headers={"Allow": methods})
+                    )
+        code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "refused")
+        return render(ProblemError(error.status_code, code, headers=error.headers or {}))
+
+    return {
+        ProblemError: problem,
+        DomainError: domain_error,
+        UnavailableError: unavailable,
+        TooManyFoldsError: too_many_folds,
+        RequestValidationError: invalid,
+        HTTPException: framework_error,
+    }

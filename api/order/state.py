@@ -1,0 +1,37 @@
+"""What the two apps are made with, and how their routes get at it."""
+
+from dataclasses import dataclass
+from typing import cast
+
+from starlette.requests import Request
+
+from api.http.auth import Authenticator
+from api.http.readiness import Checks
+from commands.ports import Ports
+from projections.ports import QueryPorts
+
+
+@dataclass(frozen=True, slots=True)
+class CommandState:
+    """Attributes: checks: of the parts it talks to; `postgres` among them."""
+
+    ports: Ports
+    authenticator: Authenticator
+    checks: Checks
+
+
+@dataclass(frozen=True, slots=True)
+class QueryState:
+    """Attributes: checks: of the parts it talks to; `postgres` and `redis` among them."""
+
+    ports: QueryPorts
+    authenticator: Authenticator
+    checks: Checks
+
+
+async def command_ports(request: Request) -> Ports:
+    return cast("Ports", request.app.state.ports)
+
+
+async def query_ports(request: Request) -> QueryPorts:
+    return cast("QueryPorts", request.app.state.ports)
