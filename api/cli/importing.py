@@ -1,0 +1,227 @@
+"""`ordertrail import FILE`: reads the file, asks the running platform, tells how it went.
+
+Rule: exit code 0 means that the report adds up; 1 that the import stopped or doesn't add up, and
+is safe to repeat; 2 that the file (or an option) can't be used and nothing was placed.
+"""
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Annotated
+
+import httpx
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from api.importing.reading import NotAnOrderFileError
+from api.importing.rejects import RejectsFileError
+from api.importing.report import Report
+from api.importing.report_text import report_lines
+from api.importing.run import Options, run
+from api.importing.sending import SAFE_TO_REPEAT, ImportStoppedError
+
+TOKEN_TTL_S = 3600
+REQUEST_TIMEOUT_S = 30.0
+PLAIN_LINE_EVERY_S = 5.0
+CLIENT_ID = "import"
+MOST_CONCURRENT = 256
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the CLI."""
+    app.command("import")(import_file)
+
+
+def import_file(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="A CSV with the columns InvoiceNo, StockCode, Description, Quantity, "
+            "InvoiceDate, UnitPrice, CustomerID, Country."
+        ),
+    ],
+    *,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Read, check and report, and write the rejects; place nothing."
+        ),
+    ] = False,
+    rejects: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where the rejected rows go. [default: FILE.rejects.csv, in this directory]",
+            show_default=False,
+        ),
+    ] = None,
+    concurrency: Annotated[
+        int, typer.Option(min=1, max=MOST_CONCURRENT, help="Requests under way at a time.")
+    ] = 32,
+) -> None:
+    """Import orders and cancellations from a CSV into the running platform.
+
+    Importing the same file again, or after an interruption, places nothing twice. Times in the
+    file are taken as UTC.
+    """
+    options = Options(
+        rejects=rejects or Path(f"{file.name}.rejects.csv"),
+        dry_run=dry_run,
+        concurrency=concurrency,
+    )
+    client = offline_client if dry_run else platform_client
+    try:
+        report = asyncio.run(_import(client, file, options))
+    except (NotAnOrderFileError, RejectsFileError) as error:
+        raise _exit(str(error), 2) from None
+    except ImportStoppedError as error:
+        raise _exit(str(error), 1) from None
+    except KeyboardInterrupt:
+        raise _exit(f"Interrupted. {SAFE_TO_REPEAT}", 130) from None
+    for line in report_lines(report):
+        typer.echo(line)
+    if report.faults:
+        raise _exit("The report does not add up:\n  " + "\n  ".join(report.faults), 1)
+
+
+async def _import(
+    new_client: Callable[[int], httpx.AsyncClient], file: Path, options: Options
+) -> Report:
+    console = Console(stderr=True)
+    async with new_client(options.concurrency) as client:
+        if not console.is_terminal:
+            return await run(client, file, options, progress=PlainProgress())
+        with bars(console) as progress:
+            return await run(client, file, options, progress=BarProgress(progress))
+
+
+def offline_client(_concurrency: int) -> httpx.AsyncClient:
+    """Make a client that is never used: a dry run works without a platform."""
+    return httpx.AsyncClient()
+
+
+def platform_client(concurrency: int) -> httpx.AsyncClient:
+    """Make a client of the running platform, with a token of the service `import`.
+
+    Raises:
+        ImportStoppedError: there is no platform, or its address is none.
+    """
+    from infrastructure.local.home import load_home_environment  # noqa: PLC0415 - not in a dry run
+
+    load_home_environment()
+    url = os.environ.get("ORDERTRAIL_PUBLIC_URL")
+    if not url:
+        raise ImportStoppedError("The platform was never started here: run ./run up first.")
+    try:
+        return httpx.AsyncClient(
+            base_url=url,
+            auth=ServiceToken(),
+            timeout=REQUEST_TIMEOUT_S,
+            limits=httpx.Limits(max_connections=concurrency),
+            trust_env=False,
+        )
+    except httpx.InvalidURL as error:
+        raise ImportStoppedError(f"ORDERTRAIL_PUBLIC_URL is not a URL: {url}") from error
+
+
+class ServiceToken(httpx.Auth):
+    """Adds a token; mints a new one at half its life, as a long import outlives any."""
+
+    def __init__(self) -> None:
+        self._token = ""
+        self._renew_at_s = 0.0
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        if time.monotonic() >= self._renew_at_s:
+            from infrastructure.local.keys import mint_token  # noqa: PLC0415 - as above
+
+            self._token = mint_token("service", CLIENT_ID, TOKEN_TTL_S)
+            self._renew_at_s = time.monotonic() + TOKEN_TTL_S / 2
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        yield request
+
+
+class RateColumn(ProgressColumn):
+    """Orders a second; nothing for the reading, which is counted in bytes."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        if speed is None or not task.fields["counted"]:
+            return Text("")
+        return Text(f"{speed:,.0f}/s")
+
+
+class CountColumn(MofNCompleteColumn):
+    """M of N; nothing for bytes."""
+
+    def render(self, task: Task) -> Text:
+        return super().render(task) if task.fields["counted"] else Text("")
+
+
+def bars(console: Console) -> Progress:
+    """Make the progress display, one bar a phase."""
+    return Progress(
+        TextColumn("{task.description:<10}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        CountColumn(),
+        RateColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+        console=console,
+    )
+
+
+class BarProgress:
+    """Shows the phases as bars of a live display."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._tasks: dict[str, TaskID] = {}
+
+    def __call__(self, phase: str, done: int, total: int) -> None:
+        if phase not in self._tasks:
+            self._tasks[phase] = self._progress.add_task(
+                phase, total=total, counted=phase != "reading"
+            )
+        self._progress.update(self._tasks[phase], completed=done, total=total)
+
+
+class PlainProgress:
+    """Writes a line when a phase begins, every few seconds, and when it ends."""
+
+    def __init__(self) -> None:
+        self._phase = ""
+        self._started_s = self._told_s = 0.0
+
+    def __call__(self, phase: str, done: int, total: int) -> None:
+        now_s = time.monotonic()
+        if phase != self._phase:
+            self._phase, self._started_s, self._told_s = phase, now_s, now_s
+            typer.echo(f"{phase} ...", err=True)
+        elif done == total or now_s - self._told_s >= PLAIN_LINE_EVERY_S:
+            if self._told_s == float("inf"):
+                return
+            unit = " bytes" if phase == "reading" else ""
+            spent_s = now_s - self._started_s
+            typer.echo(f"{phase} {done:,} of {total:,}{unit}, {spent_s:.1f} s", err=True)
+            self._told_s = float("inf") if done == total else now_s
+
+
+def _exit(message: str, code: int) -> typer.Exit:
+    sys.stdout.flush()
+    typer.echo(message, err=True)
+    return typer.Exit(code)
