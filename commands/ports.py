@@ -12,6 +12,9 @@ from domain.errors import UnavailableError
 from domain.ids import CustomerId, OrderId, OrderNumber, StreamId
 from domain.order.events import OrderEvent
 
+NO_HASH = b"\0" * 32
+"""What stands before the first event of a stream."""
+
 
 @dataclass(frozen=True, slots=True)
 class Request:

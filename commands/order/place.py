@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from commands.envelopes import address_events
-from commands.ports import Answer, Append, NameTakenError, Ports, Request
+from commands.ports import NO_HASH, Answer, Append, NameTakenError, Ports, Request
 from domain.errors import DomainError
 from domain.ids import ClientId, CustomerId, order_stream
 from domain.money import Currency
@@ -18,7 +18,6 @@ DRAWS = 5
 """Order numbers drawn before giving up; two collide about once in 10^12 / orders draws."""
 EXTERNAL_REFERENCE = "external_reference"
 ORDER_NUMBER = "order_number"
-NO_HASH = b"\0" * 32
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""Kafka: topics, messages, and whose incarnation of a topic it is."""

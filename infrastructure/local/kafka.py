@@ -23,7 +23,7 @@ from infrastructure.local.program import Program, inherited_environment, run_to_
 
 PROBE_TIMEOUT_S = 1.0
 NODE_ID = 1
-JVM = ("-Xms128m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
+JVM = ("-Xms128m", "-Xmx384m", "-XX:+UseSerialGC")
 LOGGING = {
     "org.slf4j.simpleLogger.logFile": "System.out",
     "org.slf4j.simpleLogger.defaultLogLevel": "info",

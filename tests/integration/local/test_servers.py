@@ -6,6 +6,8 @@ import psycopg
 import pytest
 import redis
 from confluent_kafka.admin import AdminClient
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 
 def test_each_test_gets_a_migrated_database_of_its_own(database_url: str) -> None:
@@ -35,9 +37,10 @@ def test_redis_asks_for_its_password_and_keeps_a_log(redis_url: str) -> None:
         assert isinstance(config, dict)
         assert config["appendonly"] == "yes"
         assert config["appendfsync"] == "everysec"
+    retry = Retry(NoBackoff(), 0)
     place = client.connection_pool.connection_kwargs
     with (
-        redis.Redis(host=place["host"], port=place["port"]) as stranger,
+        redis.Redis(host=place["host"], port=place["port"], retry=retry) as stranger,
         pytest.raises(redis.AuthenticationError),
     ):
         stranger.ping()

@@ -1,0 +1,149 @@
+"""The only place that wires things: settings in, ports with their adapters out."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any, TypeAlias
+from uuid import UUID
+
+import psycopg
+import redis
+import redis.asyncio
+import uuid_utils.compat
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from commands.ports import Ports
+from domain.ids import OrderId, OrderNumber, format_order_number
+from infrastructure.event_store.order_history import EventStoreOrderHistory
+from infrastructure.event_store.order_reader import OrderReader
+from infrastructure.event_store.recorder import EventLogRecorder, open_datastore
+from infrastructure.event_store.sealing import DataKeys, read_master_key
+from infrastructure.event_store.store import open_event_store
+from infrastructure.kafka import topics
+from infrastructure.redis.views import RedisOrderViews
+from infrastructure.settings import KafkaSettings, Settings, StoreSettings, ViewSettings
+from projections.ports import QueryPorts
+
+Check: TypeAlias = Callable[[], Awaitable[None]]
+"""Returns if the part answers, raises if it does not."""
+
+
+class SystemClock:
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
+class RandomNames:
+    """UUIDv7 (RFC 9562), so that ids sort by time; order numbers from the system's randomness."""
+
+    def new_order_id(self) -> OrderId:
+        return OrderId(uuid_utils.compat.uuid7())
+
+    def new_event_id(self) -> UUID:
+        return uuid_utils.compat.uuid7()
+
+    def draw_order_number(self) -> OrderNumber:
+        return format_order_number(secrets.randbits(40))
+
+
+@asynccontextmanager
+async def command_side(
+    settings: Settings,
+) -> AsyncIterator[tuple[Ports, Mapping[str, Check]]]:
+    """Wire what the command API uses, and what tells whether it can work."""
+    store = settings.store
+    async with open_event_store(
+        store.postgres_url.get_secret_value(),
+        read_master_key(store.master_key_file),
+        pool_size=store.pool_size,
+        pool_timeout_s=store.pool_timeout_s,
+    ) as event_store:
+        yield Ports(event_store, SystemClock(), RandomNames()), checks(settings)
+
+
+@asynccontextmanager
+async def query_side(
+    settings: Settings,
+) -> AsyncIterator[tuple[QueryPorts, Mapping[str, Check]]]:
+    """Wire what the query API uses, and what tells whether it can work."""
+    views = settings.views
+    reader = order_reader(settings.store, pool_size=views.folds_at_once)
+    async with redis.asyncio.from_url(
+        views.redis_url.get_secret_value(),
+        protocol=3,
+        socket_timeout=views.redis_timeout_s,
+        socket_connect_timeout=views.redis_timeout_s,
+        retry=Retry(NoBackoff(), 1),
+    ) as client:
+        yield (
+            QueryPorts(
+                RedisOrderViews(
+                    client,
+                    reader,
+                    partitions=views.order_partitions,
+                    folds_at_once=views.folds_at_once,
+                    folds_waiting=views.folds_waiting,
+                ),
+                EventStoreOrderHistory(reader, threads=views.folds_at_once),
+            ),
+            checks(settings),
+        )
+
+
+def order_reader(store: StoreSettings, *, pool_size: int) -> OrderReader:
+    """Wire the blocking reader of the event store; it connects when it is first asked."""
+
+    def recorder() -> EventLogRecorder:
+        datastore = open_datastore(
+            store.postgres_url.get_secret_value(),
+            pool_size=pool_size,
+            connect_timeout_s=store.pool_timeout_s,
+        )
+        return EventLogRecorder(datastore)
+
+    return OrderReader(recorder, DataKeys(read_master_key(store.master_key_file)))
+
+
+def redis_client(views: ViewSettings) -> "redis.Redis":
+    """Wire the blocking client of the projector and the rebuild."""
+    return redis.from_url(
+        views.redis_url.get_secret_value(),
+        protocol=3,
+        socket_timeout=10.0,
+        socket_connect_timeout=views.redis_timeout_s,
+    )
+
+
+def checks(settings: Settings) -> Mapping[str, Check]:
+    """Give a check per part of the platform, named as `/readyz` names them."""
+    postgres_url = settings.store.postgres_url.get_secret_value()
+    client = redis.asyncio.from_url(
+        settings.views.redis_url.get_secret_value(), socket_timeout=1.0, socket_connect_timeout=1.0
+    )
+
+    async def postgres() -> None:
+        async with await psycopg.AsyncConnection.connect(
+            postgres_url, connect_timeout=1
+        ) as connection:
+            await connection.execute("SELECT 1")
+
+    async def ping_redis() -> None:
+        answer: Any = client.ping()
+        await answer
+
+    return {"postgres": postgres, "redis": ping_redis, "kafka": _kafka_check(settings.kafka)}
+
+
+def _kafka_check(settings: KafkaSettings) -> Check:
+    client = topics.admin(settings.kafka_bootstrap)
+    threads = ThreadPoolExecutor(1, thread_name_prefix="kafka-check")
+
+    async def kafka() -> None:
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(threads, lambda: client.list_topics(timeout=1.0))
+
+    return kafka

@@ -1,0 +1,161 @@
+"""Events to stored bytes and back: the envelope, the payload, and personal data sealed.
+
+`state` is one JSON object: the envelope's members, `previous_hash`, `data` (the payload
+without its personal part) and, where there is a personal part, `sealed` (whose, and the
+box). The bytes are stored, published and hashed as they are, and never written again.
+
+The hash of an event is SHA-256 over its stream, version, name and state; `state` holds the
+hash before it, so each stream is a chain, and an event can't be changed alone.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from eventsourcing.persistence import StoredEvent
+
+from domain.envelope import Actor, Envelope, Recorded
+from domain.ids import CustomerId, OrderId, StreamId
+from domain.order.events import OrderEvent
+from domain.personal import PersonalData
+from infrastructure.event_store.catalog import CATALOG, Catalog
+from infrastructure.event_store.sealing import DataKeys
+
+SEALED = PersonalData(name="[sealed]")
+"""What a reader without the right to personal data gets instead of it."""
+ERASED = PersonalData(name="[forgotten]")
+"""What everybody gets once the customer's key is gone."""
+
+
+class _Sealed(msgspec.Struct):
+    customer_id: str
+    box: str
+
+
+class _State(msgspec.Struct, omit_defaults=True):
+    event_id: UUID
+    occurred_at: datetime
+    actor: Actor
+    correlation_id: str
+    causation_id: str
+    command_id: str
+    previous_hash: str
+    data: dict[str, Any]
+    sealed: _Sealed | None = None
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """One row of the log, or one message of it, as stored."""
+
+    position: int
+    stream: StreamId
+    version: int
+    type: str
+    state: bytes
+    recorded_at: datetime
+    order_id: OrderId | None
+
+
+_encoder = msgspec.json.Encoder()
+_state_decoder = msgspec.json.Decoder(_State)
+_personal_decoder = msgspec.json.Decoder(PersonalData)
+
+
+def event_hash(stream: str, version: int, event_type: str, state: bytes) -> bytes:
+    """Hash one stored event, 32 bytes. Lengths stand before the texts, so no two events collide."""
+    head = f"{len(stream)}:{stream}:{version}:{len(event_type)}:{event_type}:".encode()
+    return hashlib.sha256(head + state).digest()
+
+
+def sealed_for(entry: LogEntry) -> CustomerId | None:
+    """Whose key the entry's personal data needs, if it has any."""
+    sealed = _state_decoder.decode(entry.state).sealed
+    return None if sealed is None else CustomerId(sealed.customer_id)
+
+
+class EventMapper:
+    """Writes and reads stored events. `keys` must know every customer whose data is touched."""
+
+    def __init__(self, keys: DataKeys, catalog: Catalog = CATALOG) -> None:
+        self._keys = keys
+        self._catalog = catalog
+
+    def to_stored(
+        self,
+        stream: StreamId,
+        version: int,
+        envelope: Envelope,
+        event: OrderEvent,
+        *,
+        customer_id: CustomerId,
+        previous_hash: bytes,
+    ) -> StoredEvent:
+        """Write one event. Raises KeyMissingError where its customer's key was not fetched."""
+        data = msgspec.to_builtins(event)
+        personal = data.pop("personal", None)
+        state = _State(
+            event_id=envelope.event_id,
+            occurred_at=envelope.occurred_at,
+            actor=envelope.actor,
+            correlation_id=envelope.correlation_id,
+            causation_id=envelope.causation_id,
+            command_id=envelope.command_id,
+            previous_hash=previous_hash.hex(),
+            data=data,
+            sealed=None
+            if personal is None
+            else self._seal(customer_id, personal, envelope.event_id),
+            traceparent=envelope.traceparent,
+        )
+        return StoredEvent(
+            originator_id=stream,
+            originator_version=version,
+            topic=self._catalog.name_of(type(event)),
+            state=_encoder.encode(state),
+        )
+
+    def to_recorded(self, entry: LogEntry, *, open_sealed: bool = True) -> Recorded[OrderEvent]:
+        """Read one event, upcast to its newest version.
+
+        Raises:
+            KeyMissingError: `open_sealed`, and the customer's key was not fetched.
+            UnknownEventTypeError: the catalog has no such name.
+        """
+        state = _state_decoder.decode(entry.state)
+        data = state.data
+        if state.sealed is not None:
+            data["personal"] = self._open(state.sealed, state.event_id) if open_sealed else SEALED
+        event_class, data = self._catalog.upcast(entry.type, data)
+        return Recorded(
+            position=entry.position,
+            stream=entry.stream,
+            version=entry.version,
+            type=entry.type,
+            order_id=entry.order_id,
+            recorded_at=entry.recorded_at,
+            envelope=Envelope(
+                event_id=state.event_id,
+                occurred_at=state.occurred_at,
+                actor=state.actor,
+                correlation_id=state.correlation_id,
+                causation_id=state.causation_id,
+                command_id=state.command_id,
+                traceparent=state.traceparent,
+            ),
+            event=msgspec.convert(data, event_class),
+        )
+
+    def _seal(self, customer_id: CustomerId, personal: object, event_id: UUID) -> _Sealed:
+        plain = _encoder.encode(personal)
+        box = self._keys.seal(customer_id, plain, bound_to=event_id.bytes)
+        return _Sealed(customer_id=customer_id, box=box)
+
+    def _open(self, sealed: _Sealed, event_id: UUID) -> PersonalData:
+        customer = CustomerId(sealed.customer_id)
+        plain = self._keys.open(customer, sealed.box, bound_to=event_id.bytes)
+        return ERASED if plain is None else _personal_decoder.decode(plain)

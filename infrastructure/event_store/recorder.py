@@ -1,0 +1,126 @@
+"""The library's PostgreSQL recorder on our own log: our table, our one way to write.
+
+What the library's recorders promise holds: positions rise in commit order, and a version
+that exists already raises IntegrityError. Reading the log with all its columns is added.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import psycopg
+from eventsourcing.persistence import StoredEvent
+from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastore
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.rows import DictRow
+
+from domain.ids import CustomerId, OrderId, StreamId
+from infrastructure.event_store.append_call import STATEMENT, StoredAppend, parameters
+from infrastructure.event_store.mapper import LogEntry
+
+CHANNEL = "ordertrail_log"
+_COLUMNS = (
+    "SELECT notification_id, originator_id, originator_version, topic, state, recorded_at,"
+    " order_id FROM events"
+)
+ENTRIES_AFTER = f"{_COLUMNS} WHERE notification_id > %s ORDER BY notification_id LIMIT %s"
+ENTRIES_OF_ORDER = f"{_COLUMNS} WHERE order_id = %s ORDER BY notification_id"
+HEAD = "SELECT coalesce(max(notification_id), 0) AS head FROM events"
+ENTRIES_OF_STREAM = f"{_COLUMNS} WHERE originator_id = %s ORDER BY originator_version"
+KEYS_BY_CUSTOMER = "SELECT customer_id, wrapped_key FROM customer_keys WHERE customer_id = ANY(%s)"
+CURSOR_ROWS = 2_000
+
+
+class EventLogRecorder(PostgresApplicationRecorder):
+    """Reads and writes the table `events`, whose schema the migrations own."""
+
+    def __init__(self, datastore: PostgresDatastore, *, events_table_name: str = "events") -> None:
+        super().__init__(datastore, events_table_name=events_table_name)
+        self.sql_create_statements.clear()
+        self.channel_name = CHANNEL
+
+    def insert_events(self, stored_events: Sequence[StoredEvent], **_: Any) -> Sequence[int] | None:
+        """Append events, all or nothing, and give their positions."""
+        if not stored_events:
+            return []
+        call = parameters([StoredAppend(events=stored_events)])
+        with self.datastore.get_connection() as connection:
+            row = connection.execute(STATEMENT, call, prepare=True).fetchone()
+        if row is None:
+            raise AssertionError("append_events gives one row per append")
+        last = row["position"]
+        return list(range(last - len(stored_events) + 1, last + 1))
+
+    def read_log(self, *, after: int, limit: int) -> Sequence[LogEntry]:
+        """Read up to `limit` entries with positions above `after`, in order."""
+        with self.datastore.get_connection() as connection:
+            return read_log(connection, after=after, limit=limit)
+
+    def read_order(self, order_id: OrderId) -> Sequence[LogEntry]:
+        """Read every stream of one order, in log order."""
+        with self.datastore.get_connection() as connection:
+            rows = connection.execute(ENTRIES_OF_ORDER, [order_id], prepare=True)
+            return [log_entry(row) for row in rows]
+
+    def head(self) -> int:
+        """Give the position of the newest entry; 0 if there is none."""
+        with self.datastore.get_connection() as connection:
+            row = connection.execute(HEAD).fetchone()
+        return 0 if row is None else int(row["head"])
+
+    def order_ids(self) -> Iterator[OrderId]:
+        """Stream the ids of all orders, through a server-side cursor."""
+        with (
+            self.datastore.get_connection() as connection,
+            connection.transaction(),
+            connection.cursor("order_ids") as cursor,
+        ):
+            cursor.itersize = CURSOR_ROWS
+            cursor.execute("SELECT DISTINCT order_id FROM events WHERE order_id IS NOT NULL")
+            for row in cursor:
+                yield OrderId(row["order_id"])
+
+    def read_data_keys(self, customers: Sequence[CustomerId]) -> dict[CustomerId, bytes | None]:
+        """Fetch wrapped data keys; None: forgotten. Customers without a row are left out."""
+        with self.datastore.get_connection() as connection:
+            rows = connection.execute(KEYS_BY_CUSTOMER, [list(customers)], prepare=True).fetchall()
+        return {row["customer_id"]: row["wrapped_key"] for row in rows}
+
+
+def read_log(
+    connection: psycopg.Connection[DictRow], *, after: int, limit: int
+) -> Sequence[LogEntry]:
+    """Read up to `limit` entries with positions above `after`, in order."""
+    rows = connection.execute(ENTRIES_AFTER, [after, limit], prepare=True)
+    return [log_entry(row) for row in rows]
+
+
+def log_entry(row: Mapping[str, Any]) -> LogEntry:
+    """Read one row of the log."""
+    return LogEntry(
+        position=row["notification_id"],
+        stream=StreamId(row["originator_id"]),
+        version=row["originator_version"],
+        type=row["topic"],
+        state=bytes(row["state"]),
+        recorded_at=row["recorded_at"],
+        order_id=row["order_id"],
+    )
+
+
+def open_datastore(
+    postgres_url: str, *, pool_size: int, connect_timeout_s: float
+) -> PostgresDatastore:
+    """Connect the library's datastore to a URL; `connect_timeout_s` bounds a wait for the pool."""
+    parts = conninfo_to_dict(postgres_url)
+    return PostgresDatastore(
+        dbname=str(parts["dbname"]),
+        host=str(parts["host"]),
+        port=str(parts.get("port") or 5432),
+        user=str(parts["user"]),
+        password=str(parts.get("password") or ""),
+        pool_size=pool_size,
+        connect_timeout=connect_timeout_s,
+        # A connection that died with a restarted server is found out before it is used.
+        pre_ping=True,
+        originator_id_type="text",
+    )

@@ -1,0 +1,103 @@
+"""Personal data under a key per customer, so that forgetting somebody is deleting one key.
+
+AES-256-GCM (NIST SP 800-38D) with random 96-bit nonces; each data key is wrapped the same
+way under the master key, bound to its customer. Keys are cached, bounded; what is sealed
+is bound to its event's id, so a box can't be moved to another event.
+"""
+
+import base64
+import os
+from collections import OrderedDict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from domain.ids import CustomerId
+
+NONCE_BYTES = 12
+KEY_BYTES = 32
+CACHED_KEYS = 50_000
+FORGOTTEN: Final = None
+
+
+class KeyMissingError(Exception):
+    """A box whose key is not cached: it must be fetched first."""
+
+
+class DataKeys:
+    """Data keys by customer. It does no I/O: whoever reads rows of `customer_keys` teaches it."""
+
+    def __init__(self, master_key: bytes) -> None:
+        self._master = AESGCM(master_key)
+        self._cached: OrderedDict[CustomerId, tuple[bytes | None, AESGCM | None]] = OrderedDict()
+
+    def unknown(self, customers: Iterable[CustomerId]) -> set[CustomerId]:
+        """Give those whose key must be fetched before sealing or opening."""
+        return {customer for customer in customers if customer not in self._cached}
+
+    def learn(self, customer: CustomerId, wrapped: bytes | None) -> None:
+        """Take a key as the database has it; None: the customer was forgotten."""
+        self._remember(
+            customer, wrapped, None if wrapped is None else self._unwrap(customer, wrapped)
+        )
+
+    def create(self, customer: CustomerId) -> None:
+        """Draw a key for a customer who has none; it counts once it is stored with an event."""
+        key = AESGCM.generate_key(KEY_BYTES * 8)
+        nonce = os.urandom(NONCE_BYTES)
+        wrapped = nonce + self._master.encrypt(nonce, key, customer.encode())
+        self._remember(customer, wrapped, AESGCM(key))
+
+    def drop(self, customer: CustomerId) -> None:
+        """Forget what is cached: another process has stored another key."""
+        self._cached.pop(customer, None)
+
+    def wrapped(self, customer: CustomerId) -> bytes | None:
+        return self._get(customer)[0]
+
+    def seal(self, customer: CustomerId, plain: bytes, *, bound_to: bytes) -> str:
+        """Encrypt; Base64 of nonce and ciphertext. Raises KeyMissingError without a key."""
+        cipher = self._get(customer)[1]
+        if cipher is None:
+            raise KeyMissingError(f"the key of {customer} was deleted")
+        nonce = os.urandom(NONCE_BYTES)
+        return base64.b64encode(nonce + cipher.encrypt(nonce, plain, bound_to)).decode()
+
+    def open(self, customer: CustomerId, box: str, *, bound_to: bytes) -> bytes | None:
+        """Decrypt; None if the customer was forgotten. Raises KeyMissingError if not cached."""
+        cipher = self._get(customer)[1]
+        if cipher is None:
+            return FORGOTTEN
+        raw = base64.b64decode(box)
+        return cipher.decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], bound_to)
+
+    def _get(self, customer: CustomerId) -> tuple[bytes | None, AESGCM | None]:
+        try:
+            self._cached.move_to_end(customer)
+            return self._cached[customer]
+        except KeyError:
+            raise KeyMissingError(customer) from None
+
+    def _remember(self, customer: CustomerId, wrapped: bytes | None, cipher: AESGCM | None) -> None:
+        self._cached[customer] = (wrapped, cipher)
+        self._cached.move_to_end(customer)
+        if len(self._cached) > CACHED_KEYS:
+            self._cached.popitem(last=False)
+
+    def _unwrap(self, customer: CustomerId, wrapped: bytes) -> AESGCM:
+        nonce, sealed = wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:]
+        return AESGCM(self._master.decrypt(nonce, sealed, customer.encode()))
+
+
+def read_master_key(path: Path) -> bytes:
+    """Read the master key: 32 bytes, Base64, alone in a file.
+
+    Raises:
+        ValueError: the file does not hold such a key.
+    """
+    key = base64.b64decode(path.read_text("ascii"), validate=False)
+    if len(key) != KEY_BYTES:
+        raise ValueError(f"{path} does not hold {KEY_BYTES} bytes in Base64")
+    return key

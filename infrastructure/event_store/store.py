@@ -1,0 +1,223 @@
+"""The handlers' event store: loads streams, seals what is personal, appends through the writer."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import psycopg
+from eventsourcing.persistence import StoredEvent
+from psycopg.rows import dict_row
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from commands.ports import (
+    NO_HASH,
+    Answer,
+    Append,
+    NameTakenError,
+    Request,
+    StoreUnavailableError,
+    Stream,
+    VersionConflictError,
+)
+from domain.errors import DomainError
+from domain.ids import CustomerId, OrderId, OrderNumber, StreamId
+from infrastructure.event_store.append_call import KeptAnswer, Outcome, StoredAppend, name_holder
+from infrastructure.event_store.mapper import EventMapper, event_hash
+from infrastructure.event_store.recorder import ENTRIES_OF_STREAM, KEYS_BY_CUSTOMER, log_entry
+from infrastructure.event_store.sealing import DataKeys
+from infrastructure.event_store.writer import DatabaseUnreachableError, GroupCommitWriter
+
+KEY_RACES = 3
+"""Two processes that make the same customer's key at once agree within two rounds."""
+READ_ATTEMPTS = 3
+FIND_ANSWER = (
+    "SELECT fingerprint, answer, position FROM answers"
+    " WHERE caller = %s AND route = %s AND key = %s"
+)
+
+
+class _AnswerBody(msgspec.Struct):
+    order_id: UUID
+    order_number: str
+    version: int
+    status: str
+
+
+class PostgresEventStore:
+    """Implements `commands.ports.EventStore`."""
+
+    def __init__(
+        self,
+        writer: GroupCommitWriter,
+        pool: AsyncConnectionPool[psycopg.AsyncConnection[dict[str, Any]]],
+        keys: DataKeys,
+    ) -> None:
+        self._writer = writer
+        self._pool = pool
+        self._keys = keys
+        self._mapper = EventMapper(keys)
+
+    async def load(self, stream: StreamId) -> Stream:
+        """Read one stream; its personal data stays sealed, as no decision needs it."""
+        rows = await self._read(ENTRIES_OF_STREAM, [stream])
+        entries = [log_entry(row) for row in rows]
+        if not entries:
+            return Stream(stream, (), version=0, position=0, last_hash=NO_HASH)
+        last = entries[-1]
+        return Stream(
+            stream,
+            [self._mapper.to_recorded(entry, open_sealed=False).event for entry in entries],
+            version=last.version,
+            position=last.position,
+            last_hash=event_hash(stream, last.version, last.type, last.state),
+        )
+
+    async def find_answer(self, request: Request) -> Answer | None:
+        if request.idempotency_key is None:
+            return None
+        scope = [request.actor.subject, request.route, request.idempotency_key]
+        rows = await self._read(FIND_ANSWER, scope)
+        if not rows:
+            return None
+        if bytes(rows[0]["fingerprint"]) != request.fingerprint:
+            raise _key_reused()
+        return _read_answer(bytes(rows[0]["answer"]), rows[0]["position"])
+
+    async def append(self, append: Append) -> Answer:
+        for _ in range(KEY_RACES):
+            await self._ensure_key(append.customer_id)
+            try:
+                outcome = await self._writer.append(self._stored(append))
+            except DatabaseUnreachableError as error:
+                raise StoreUnavailableError(str(error)) from error
+            if outcome.outcome != "data_key_raced":
+                return _answer(append, outcome)
+            self._keys.drop(append.customer_id)
+        raise StoreUnavailableError("the customer's data key kept changing")
+
+    async def _ensure_key(self, customer: CustomerId) -> None:
+        if not self._keys.unknown([customer]):
+            return
+        rows = await self._read(KEYS_BY_CUSTOMER, [[customer]])
+        # Another request may have made it during the await: one key per process, or they'd race.
+        if not self._keys.unknown([customer]):
+            return
+        if rows:
+            self._keys.learn(customer, rows[0]["wrapped_key"])
+        else:
+            self._keys.create(customer)
+
+    def _stored(self, append: Append) -> StoredAppend:
+        events: list[StoredEvent] = []
+        previous = append.last_hash
+        version = append.expected[append.stream]
+        for envelope, event in append.events:
+            version += 1
+            stored = self._mapper.to_stored(
+                append.stream,
+                version,
+                envelope,
+                event,
+                customer_id=append.customer_id,
+                previous_hash=previous,
+            )
+            previous = event_hash(append.stream, version, stored.topic, stored.state)
+            events.append(stored)
+        wrapped = self._keys.wrapped(append.customer_id)
+        return StoredAppend(
+            events=events,
+            order_id=append.order_id,
+            expected=append.expected,
+            unique=append.unique,
+            answer=_kept(append),
+            data_keys={} if wrapped is None else {append.customer_id: wrapped},
+        )
+
+    async def _read(self, query: str, values: Sequence[Any]) -> Sequence[dict[str, Any]]:
+        for attempt in range(1, READ_ATTEMPTS + 1):
+            try:
+                async with self._pool.connection() as connection:
+                    cursor = await connection.execute(query, values, prepare=True)
+                    return await cursor.fetchall()
+            except PoolTimeout as error:
+                raise StoreUnavailableError(str(error)) from error
+            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+                if attempt == READ_ATTEMPTS:
+                    raise StoreUnavailableError(str(error)) from error
+                # One pooled connection died unnoticed; the others may have too.
+                await self._pool.check()
+        raise AssertionError("unreachable")
+
+
+@asynccontextmanager
+async def open_event_store(
+    postgres_url: str, master_key: bytes, *, pool_size: int, pool_timeout_s: float
+) -> AsyncIterator[PostgresEventStore]:
+    """Open the store. Works, and opens, while the database is down: calls then say so."""
+    pool = AsyncConnectionPool(
+        postgres_url,
+        connection_class=psycopg.AsyncConnection[dict[str, Any]],
+        kwargs={"autocommit": True, "row_factory": dict_row, "connect_timeout": 2},
+        min_size=1,
+        max_size=pool_size,
+        timeout=pool_timeout_s,
+        open=False,
+    )
+    async with pool, GroupCommitWriter(postgres_url) as writer:
+        yield PostgresEventStore(writer, pool, DataKeys(master_key))
+
+
+def _kept(append: Append) -> KeptAnswer | None:
+    request, answer = append.request, append.answer
+    if request.idempotency_key is None:
+        return None
+    body = _AnswerBody(
+        order_id=answer.order_id,
+        order_number=answer.order_number,
+        version=answer.version,
+        status=answer.status,
+    )
+    return KeptAnswer(
+        caller=request.actor.subject,
+        route=request.route,
+        key=request.idempotency_key,
+        fingerprint=request.fingerprint,
+        body=msgspec.json.encode(body),
+    )
+
+
+def _answer(append: Append, outcome: Outcome) -> Answer:
+    match outcome.outcome:
+        case "stored":
+            return replace(append.answer, position=outcome.position)
+        case "replayed":
+            return _read_answer(outcome.detail, outcome.position)
+        case "key_reused":
+            raise _key_reused()
+        case "version_conflict":
+            raise VersionConflictError(outcome.detail.decode())
+        case "name_taken":
+            raise NameTakenError(*name_holder(outcome.detail))
+        case unknown:
+            raise AssertionError(f"append_events gave {unknown}")
+
+
+def _read_answer(body: bytes, position: int) -> Answer:
+    kept = msgspec.json.decode(body, type=_AnswerBody)
+    return Answer(
+        order_id=OrderId(kept.order_id),
+        order_number=OrderNumber(kept.order_number),
+        version=kept.version,
+        position=position,
+        status=kept.status,
+        replayed=True,
+    )
+
+
+def _key_reused() -> DomainError:
+    return DomainError(
+        "idempotency_key_reused", "this Idempotency-Key came with another request body before"
+    )

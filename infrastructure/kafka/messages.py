@@ -1,0 +1,148 @@
+"""Log entries as Kafka messages and back: CloudEvents 1.0, binary content mode.
+
+https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/kafka-protocol-binding.md
+The value is the event as stored, byte for byte, so personal data stays sealed. Extension
+attributes: `logposition`, `streamversion`, `recordedat`.
+
+A checkpoint is a message without an event: it tells each partition how far the log has been
+published, so that a quiet partition isn't taken for one that lags.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeAlias
+from uuid import UUID
+
+import msgspec
+from confluent_kafka import Message
+
+from domain.ids import OrderId, StreamId
+from infrastructure.event_store.mapper import LogEntry
+
+SOURCE = b"/ordertrail/event-store"
+CHECKPOINT_TYPE = "ordertrail.checkpoint.v1"
+
+Headers: TypeAlias = list[tuple[str, bytes]]
+
+
+class MalformedMessageError(Exception):
+    """A message that this system did not write."""
+
+
+class _Published(msgspec.Struct):
+    """What the headers need of a stored event."""
+
+    event_id: str
+    occurred_at: str
+    correlation_id: str
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """One message as consumed.
+
+    Attributes:
+        entry: the event; None for a checkpoint.
+        position: the log position of the event, or of the checkpoint.
+        next_offset: where reading goes on after it.
+    """
+
+    entry: LogEntry | None
+    position: int
+    partition: int
+    next_offset: int
+    correlation_id: str | None
+
+
+_decoder = msgspec.json.Decoder(_Published)
+
+
+def event_headers(entry: LogEntry) -> Headers:
+    """Write the CloudEvents attributes of an entry."""
+    published = _decoder.decode(entry.state)
+    headers = [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", published.event_id.encode()),
+        ("ce_type", entry.type.encode()),
+        ("ce_source", SOURCE),
+        ("ce_subject", entry.stream.encode()),
+        ("ce_time", published.occurred_at.encode()),
+        ("ce_logposition", str(entry.position).encode()),
+        ("ce_streamversion", str(entry.version).encode()),
+        ("ce_recordedat", entry.recorded_at.isoformat().encode()),
+        ("ce_correlationid", published.correlation_id.encode()),
+        ("content-type", b"application/json"),
+    ]
+    if published.traceparent is not None:
+        headers.append(("traceparent", published.traceparent.encode()))
+    return headers
+
+
+def correlation_id(entry: LogEntry) -> str:
+    """Read which request an entry belongs to."""
+    return _decoder.decode(entry.state).correlation_id
+
+
+def checkpoint_headers(position: int) -> Headers:
+    """Write a checkpoint: every event up to `position` has been published."""
+    return [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", f"checkpoint-{position}".encode()),
+        ("ce_type", CHECKPOINT_TYPE.encode()),
+        ("ce_source", SOURCE),
+        ("ce_logposition", str(position).encode()),
+    ]
+
+
+def read_message(message: Message) -> Delivered:
+    """Read a message of `order-events`. Raises MalformedMessageError if it isn't one of ours."""
+    headers = _headers(message.headers())
+    try:
+        position = int(headers["ce_logposition"])
+        entry = None if headers["ce_type"] == CHECKPOINT_TYPE.encode() else _entry(message, headers)
+        return Delivered(
+            entry=entry,
+            position=position,
+            partition=_known(message.partition()),
+            next_offset=_known(message.offset()) + 1,
+            correlation_id=_text(headers.get("ce_correlationid")),
+        )
+    except (KeyError, ValueError) as error:
+        raise MalformedMessageError(
+            f"{message.topic()}[{message.partition()}]@{message.offset()}: {error!r}"
+        ) from error
+
+
+def _entry(message: Message, headers: dict[str, bytes]) -> LogEntry:
+    return LogEntry(
+        position=int(headers["ce_logposition"]),
+        stream=StreamId(headers["ce_subject"].decode()),
+        version=int(headers["ce_streamversion"]),
+        type=headers["ce_type"].decode(),
+        state=_bytes(message.value()),
+        recorded_at=datetime.fromisoformat(headers["ce_recordedat"].decode()),
+        order_id=OrderId(UUID(_bytes(message.key()).decode())),
+    )
+
+
+def _headers(raw: object) -> dict[str, bytes]:
+    pairs: Sequence[tuple[str, object]] = raw if isinstance(raw, list) else []
+    return {name: value for name, value in pairs if isinstance(value, bytes)}
+
+
+def _bytes(value: object) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    raise ValueError("neither key nor value may be empty")
+
+
+def _known(number: int | None) -> int:
+    if number is None:
+        raise ValueError("the message was not consumed")
+    return number
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode()

@@ -1,0 +1,81 @@
+"""Which incarnation of a topic this is: a wiped Kafka, or a topic made anew, is another one."""
+
+import uuid
+from dataclasses import dataclass
+
+from confluent_kafka import KafkaException, TopicCollection
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+ADMIN_TIMEOUT_S = 5.0
+ALREADY_EXISTS = "TOPIC_ALREADY_EXISTS"
+
+
+class TopicChangedError(Exception):
+    """The topic isn't the one that this process began with: start over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Incarnation:
+    """A topic as it is now: another cluster or topic id means that everything in it is gone."""
+
+    cluster_id: str
+    topic: str
+    topic_id: str
+    partitions: int
+
+    def __str__(self) -> str:
+        return f"{self.cluster_id}/{self.topic}/{self.topic_id}"
+
+
+def admin(bootstrap: str) -> AdminClient:
+    return AdminClient({"bootstrap.servers": bootstrap, "log_level": 2})
+
+
+def find_topic(client: AdminClient, topic: str) -> Incarnation | None:
+    """Look a topic up; None if there is none. Raises KafkaException when Kafka is away."""
+    described = client.describe_topics(TopicCollection([topic]), request_timeout=ADMIN_TIMEOUT_S)[
+        topic
+    ]
+    cluster = client.describe_cluster(request_timeout=ADMIN_TIMEOUT_S).result()
+    try:
+        description = described.result()
+    except KafkaException as error:
+        if error.args[0].name() == "UNKNOWN_TOPIC_OR_PART":
+            return None
+        raise
+    high, low = (
+        description.topic_id.get_most_significant_bits(),
+        description.topic_id.get_least_significant_bits(),
+    )
+    mask = (1 << 64) - 1
+    return Incarnation(
+        cluster_id=str(cluster.cluster_id),
+        topic=topic,
+        topic_id=str(uuid.UUID(int=(high & mask) << 64 | low & mask)),
+        partitions=len(description.partitions),
+    )
+
+
+def make_topic(client: AdminClient, topic: str, *, partitions: int, replication: int) -> None:
+    """Make a topic whose messages are kept for good; one that is there already is left alone."""
+    new = NewTopic(
+        topic,
+        num_partitions=partitions,
+        replication_factor=replication,
+        config={"retention.ms": "-1", "retention.bytes": "-1", "min.insync.replicas": "1"},
+    )
+    try:
+        client.create_topics([new], request_timeout=ADMIN_TIMEOUT_S)[topic].result()
+    except KafkaException as error:
+        if error.args[0].name() != ALREADY_EXISTS:
+            raise
+
+
+def require_partitions(found: Incarnation, partitions: int) -> None:
+    """Refuse a topic of another width: orders would be looked for in the wrong shard."""
+    if found.partitions != partitions:
+        raise TopicChangedError(
+            f"{found.topic} has {found.partitions} partitions and the settings say {partitions}:"
+            " the count is fixed when the topic is made"
+        )

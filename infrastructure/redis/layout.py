@@ -1,0 +1,116 @@
+"""How a document lies in Redis, and under which keys.
+
+A shard is one partition of the topic `order-events`: its documents, lists and progress share
+one hash tag, so one script changes them together, on a Redis Cluster too.
+
+A value is the position in twenty digits, a header (JSON, one line) and the body as it is
+sent: a reader takes the body without parsing it, a script compares the position alone.
+"""
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+import orjson
+
+from domain.ids import CustomerId, OrderId, StreamId
+from projections.order.document import OrderDocument
+from projections.order.lists import lists_of, sort_key
+
+POSITION_DIGITS = 20
+
+
+class Header(msgspec.Struct):
+    """What stands beside a body: whose it is, which versions are in it, where it is listed."""
+
+    owner: CustomerId
+    versions: dict[StreamId, int]
+    sort_key: str
+    lists: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDocument:
+    """One value, taken apart but for its body."""
+
+    position: int
+    header: Header
+    body: bytes
+
+
+_header_decoder = msgspec.json.Decoder(Header)
+_header_encoder = msgspec.json.Encoder()
+
+
+def partition_of(order_id: OrderId, partitions: int) -> int:
+    """Place an order: the same partition of the topic and shard of the read models, always."""
+    return zlib.crc32(order_id.bytes) % partitions
+
+
+def prefix(partition: int) -> str:
+    return f"{{order-{partition}}}:"
+
+
+def document_key(order_id: OrderId, partitions: int) -> str:
+    return f"{prefix(partition_of(order_id, partitions))}document:{order_id}"
+
+
+def list_key(partition: int, name: str) -> str:
+    return f"{prefix(partition)}list:{name}"
+
+
+def progress_key(partition: int) -> str:
+    return f"{prefix(partition)}progress"
+
+
+def position_key(partition: int) -> str:
+    return f"{prefix(partition)}position"
+
+
+def encode(document: OrderDocument) -> tuple[bytes, Header]:
+    header = Header(
+        owner=document.customer_id,
+        versions=dict(document.versions),
+        sort_key=sort_key(document),
+        lists=sorted(lists_of(document)),
+    )
+    position = str(document.position).zfill(POSITION_DIGITS).encode()
+    return position + _header_encoder.encode(header) + b"\n" + body_bytes(document), header
+
+
+def body_bytes(document: OrderDocument) -> bytes:
+    """Write a body as it is sent; the same document gives the same bytes."""
+    return orjson.dumps(document.body)
+
+
+def decode(value: bytes) -> StoredDocument:
+    end = value.index(b"\n")
+    return StoredDocument(
+        position=int(value[:POSITION_DIGITS]),
+        header=_header_decoder.decode(value[POSITION_DIGITS:end]),
+        body=value[end + 1 :],
+    )
+
+
+def to_document(stored: StoredDocument) -> OrderDocument:
+    return OrderDocument(orjson.loads(stored.body), stored.header.versions)
+
+
+def encode_change(
+    old: Header | None, expected: str, document: OrderDocument
+) -> Sequence[str | bytes]:
+    """Write one document's arguments for apply.lua. `expected`: the position read, '' for none."""
+    value, header = encode(document)
+    leaves = [] if old is None else [name for name in old.lists if name not in header.lists]
+    joins = header.lists if old is None else [n for n in header.lists if n not in old.lists]
+    return [
+        str(document.order_id),
+        expected,
+        value,
+        header.sort_key,
+        str(len(joins)),
+        *joins,
+        str(len(leaves)),
+        *leaves,
+    ]

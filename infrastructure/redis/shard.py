@@ -1,0 +1,91 @@
+"""The writing side of one shard: read documents, apply a batch atomically, know its progress."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+import redis
+
+from domain.ids import OrderId
+from infrastructure.redis import layout
+from infrastructure.redis.layout import StoredDocument
+from projections.order.document import OrderDocument
+
+APPLY = (files("infrastructure.redis") / "lua" / "apply.lua").read_text("utf-8")
+LEAVE_PROGRESS = "*"
+
+
+class ProgressMovedError(Exception):
+    """Another projector was here, or Redis lost data. `stored`: where to go on from."""
+
+    def __init__(self, stored: str) -> None:
+        super().__init__(f"the shard's progress is {stored!r}")
+        self.stored = stored
+
+
+class DocumentMovedError(Exception):
+    """A document was changed since it was read: read it again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A document to write over the one that was read."""
+
+    read: StoredDocument | None
+    document: OrderDocument
+
+
+class ShardWriter:
+    """Writes one partition's shard."""
+
+    def __init__(self, client: "redis.Redis", partition: int) -> None:
+        self._client = client
+        self._partition = partition
+        self._apply = client.register_script(APPLY)
+
+    def progress(self) -> str:
+        """Where the shard's partition is to be read on; '' for a new shard."""
+        stored: Any = self._client.get(layout.progress_key(self._partition))
+        return "" if stored is None else bytes(stored).decode()
+
+    def read(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, StoredDocument | None]:
+        """Read documents in one round trip."""
+        if not order_ids:
+            return {}
+        prefix = layout.prefix(self._partition)
+        values: Any = self._client.mget([f"{prefix}document:{order_id}" for order_id in order_ids])
+        return {
+            order_id: None if value is None else layout.decode(value)
+            for order_id, value in zip(order_ids, values, strict=True)
+        }
+
+    def apply(self, changes: Iterable[Change], *, before: str, after: str, position: int) -> None:
+        """Write documents, lists, progress and position together, or nothing.
+
+        Args:
+            changes: documents with what was read in their place.
+            before: the progress that was read, or LEAVE_PROGRESS.
+            after: the new progress.
+            position: the log position that the shard is then complete to.
+
+        Raises:
+            ProgressMovedError, DocumentMovedError: nothing was written.
+        """
+        written = list(changes)
+        arguments: list[str | bytes] = [before, after, str(position), str(len(written))]
+        for change in written:
+            old = change.read
+            expected = "" if old is None else str(old.position).zfill(layout.POSITION_DIGITS)
+            header = None if old is None else old.header
+            arguments += layout.encode_change(header, expected, change.document)
+        keys = [
+            layout.progress_key(self._partition),
+            layout.position_key(self._partition),
+            layout.prefix(self._partition),
+        ]
+        outcome: Any = self._apply(keys=keys, args=arguments)
+        if outcome[0] == b"progress":
+            raise ProgressMovedError(bytes(outcome[1]).decode())
+        if outcome[0] == b"moved":
+            raise DocumentMovedError(bytes(outcome[1]).decode())

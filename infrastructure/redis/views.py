@@ -1,0 +1,216 @@
+"""The reading side: documents as bytes, lists, and the event store behind both.
+
+Rules: a single read never fails for want of Redis while the event store answers, and never
+shows an order as it was before an earlier answer. So a fold is written back; and after Redis
+was out of reach, single reads come from the store until the views have caught up with what
+the log held when Redis came back.
+"""
+
+import asyncio
+import heapq
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from uuid import UUID
+
+import redis.asyncio
+import structlog
+from redis.exceptions import RedisError
+
+from domain.errors import DomainError, UnavailableError
+from domain.ids import OrderId
+from infrastructure.event_store.order_reader import OrderReader
+from infrastructure.redis import layout
+from infrastructure.redis.layout import StoredDocument
+from infrastructure.redis.shard import APPLY, LEAVE_PROGRESS
+from projections.order.document import OrderDocument
+from projections.order.lists import list_name
+from projections.ports import (
+    OrderPage,
+    OrderQuery,
+    OrderView,
+    TooManyFoldsError,
+    ViewsUnavailableError,
+)
+
+POLL_S = 0.01
+_REDIS_DOWN = (RedisError, OSError, TimeoutError)
+_log = structlog.get_logger(__name__)
+
+
+class RedisOrderViews:
+    """Implements `projections.ports.OrderViews`."""
+
+    def __init__(
+        self,
+        client: "redis.asyncio.Redis",
+        reader: OrderReader,
+        *,
+        partitions: int,
+        folds_at_once: int,
+        folds_waiting: int,
+    ) -> None:
+        self._client = client
+        self._reader = reader
+        self._partitions = partitions
+        self._threads = ThreadPoolExecutor(folds_at_once, thread_name_prefix="fold")
+        self._most_folds = folds_at_once + folds_waiting
+        self._folds = 0
+        self._apply = client.register_script(APPLY)
+        # A new process can't know what others have answered: it begins as after an outage.
+        self._lost = True
+        self._catch_up_to: int | None = None
+
+    async def find(
+        self, order_id: OrderId, *, min_position: int, wait_s: float
+    ) -> OrderView | None:
+        deadline = asyncio.get_running_loop().time() + wait_s
+        while True:
+            stored = await self._trusted(order_id)
+            if stored is not None and stored.position >= min_position:
+                return OrderView(stored.body, stored.position, stored.header.owner, "redis")
+            if self._lost or asyncio.get_running_loop().time() >= deadline:
+                break
+            await asyncio.sleep(POLL_S)
+        document = await self._fold(order_id)
+        if document is None:
+            return None
+        await self._write_back(document)
+        return OrderView(
+            layout.body_bytes(document), document.position, document.customer_id, "event-store"
+        )
+
+    async def list(self, query: OrderQuery) -> OrderPage:
+        try:
+            return await self._list(query)
+        except _REDIS_DOWN as error:
+            self._lost = True
+            raise ViewsUnavailableError(str(error)) from error
+
+    async def _list(self, query: OrderQuery) -> OrderPage:
+        name = list_name(
+            customer_id=query.customer_id,
+            status=query.status,
+            external_reference=query.external_reference,
+        )
+        as_of = await self.as_of_position()
+        after = query.after
+        found: list[StoredDocument] = []
+        # One more than asked for tells whether there is a next page.
+        while len(found) <= query.limit:
+            wanted = query.limit + 1 - len(found)
+            keys = await self._page_of_keys(name, after, wanted)
+            found += [one for one in await self._documents(keys) if _matches(one, query)]
+            if len(keys) < wanted:
+                break
+            after = keys[-1]
+        page = found[: query.limit]
+        return OrderPage(
+            bodies=[one.body for one in page],
+            next_after=page[-1].header.sort_key if len(found) > query.limit else None,
+            as_of_position=as_of,
+        )
+
+    async def as_of_position(self) -> int:
+        """Give the log position that every shard has reached. Raises RedisError."""
+        keys = [layout.position_key(partition) for partition in range(self._partitions)]
+        values: Any = await self._client.mget(keys)
+        return min(int(value or 0) for value in values)
+
+    async def _page_of_keys(self, name: str, after: str | None, limit: int) -> Sequence[str]:
+        """Merge the newest entries below `after` of every shard's list, newest first."""
+        top = "+" if after is None else f"({after}"
+        async with self._client.pipeline(transaction=False) as pipeline:
+            for partition in range(self._partitions):
+                pipeline.zrevrangebylex(
+                    layout.list_key(partition, name), top, "-", start=0, num=limit
+                )
+            shards: Any = await pipeline.execute()
+        merged = heapq.merge(*([bytes(key) for key in shard] for shard in shards), reverse=True)
+        return [key.decode() for key, _ in zip(merged, range(limit), strict=False)]
+
+    async def _documents(self, sort_keys: Iterable[str]) -> Sequence[StoredDocument]:
+        ids = [_order_id(sort_key) for sort_key in sort_keys]
+        if not ids:
+            return []
+        keys = [layout.document_key(order_id, self._partitions) for order_id in ids]
+        values: Any = await self._client.mget(keys)
+        return [layout.decode(value) for value in values if value is not None]
+
+    async def _trusted(self, order_id: OrderId) -> StoredDocument | None:
+        """Read a document, unless Redis is out of reach or has yet to catch up."""
+        try:
+            if self._lost:
+                await self._regain()
+            if self._catch_up_to is not None and await self.as_of_position() < self._catch_up_to:
+                return None
+            self._catch_up_to = None
+            value: Any = await self._client.get(layout.document_key(order_id, self._partitions))
+        except _REDIS_DOWN as error:
+            if not self._lost:
+                _log.warning("redis_lost", reason=type(error).__name__)
+            self._lost = True
+            return None
+        return None if value is None else layout.decode(value)
+
+    async def _regain(self) -> None:
+        await self._client.ping()
+        loop = asyncio.get_running_loop()
+        try:
+            self._catch_up_to = await loop.run_in_executor(self._threads, self._reader.head)
+        except UnavailableError:
+            # With the event store away too, what Redis has is the newest that can be had.
+            return
+        self._lost = False
+        _log.info("redis_trusted", once_at=self._catch_up_to)
+
+    async def _fold(self, order_id: OrderId) -> OrderDocument | None:
+        if self._folds >= self._most_folds:
+            raise TooManyFoldsError
+        self._folds += 1
+        try:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._threads, self._reader.fold, order_id)
+        finally:
+            self._folds -= 1
+
+    async def _write_back(self, document: OrderDocument) -> None:
+        """Leave a fold in Redis, unless what is there is as new: nobody may see an older one."""
+        if self._lost:
+            return
+        partition = layout.partition_of(document.order_id, self._partitions)
+        try:
+            key = layout.document_key(document.order_id, self._partitions)
+            value: Any = await self._client.get(key)
+            old = None if value is None else layout.decode(value)
+            if old is not None and old.position >= document.position:
+                return
+            expected = "" if old is None else str(old.position).zfill(layout.POSITION_DIGITS)
+            change = layout.encode_change(None if old is None else old.header, expected, document)
+            await self._apply(
+                keys=[
+                    layout.progress_key(partition),
+                    layout.position_key(partition),
+                    layout.prefix(partition),
+                ],
+                args=[LEAVE_PROGRESS, "", "0", "1", *change],
+            )
+        except _REDIS_DOWN as error:
+            _log.warning("redis_lost", reason=type(error).__name__)
+            self._lost = True
+
+
+def _order_id(sort_key: str) -> OrderId:
+    try:
+        return OrderId(UUID(sort_key.rpartition(".")[2]))
+    except ValueError as error:
+        raise DomainError("bad_cursor", "not a cursor of this list") from error
+
+
+def _matches(stored: StoredDocument, query: OrderQuery) -> bool:
+    """Filter what the narrowest list lets through besides."""
+    if query.external_reference is None:
+        return True
+    lists = stored.header.lists
+    narrow = list_name(customer_id=query.customer_id, status=query.status)
+    return narrow in lists

@@ -1,0 +1,75 @@
+"""Configuration: frozen groups, read once at the start of a process from ORDERTRAIL_* variables.
+
+No secret has a default. The local platform writes every value into its home (infrastructure/local);
+in production the container gets them.
+"""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Port = Annotated[int, Field(ge=1, le=65_535)]
+
+
+class _Group(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="ORDERTRAIL_", frozen=True, extra="ignore")
+
+
+class StoreSettings(_Group):
+    """The event store, and the key that wraps the customers' keys."""
+
+    postgres_url: SecretStr
+    master_key_file: Path
+    pool_size: int = Field(default=8, ge=1)
+    pool_timeout_s: float = Field(default=5.0, gt=0)
+
+
+class KafkaSettings(_Group):
+    """`order_partitions` is fixed when the topic is made; the read models are sharded by it too."""
+
+    kafka_bootstrap: str
+    order_topic: str = "order-events"
+    order_partitions: int = Field(default=6, ge=1, le=256)
+    kafka_replication: int = Field(default=1, ge=1)
+    projector_group: str = "projector"
+
+
+class ViewSettings(_Group):
+    """The read models, and how single reads fall back to the event store."""
+
+    redis_url: SecretStr
+    order_partitions: int = Field(default=6, ge=1, le=256)
+    redis_timeout_s: float = Field(default=2.0, gt=0)
+    folds_at_once: int = Field(default=8, ge=1)
+    folds_waiting: int = Field(default=200, ge=0)
+
+
+class TokenSettings(_Group):
+    """Whose tokens are accepted."""
+
+    jwks_file: Path
+    token_issuer: str
+    token_audience: str
+
+
+class Settings:
+    """All groups, each read when it is first used: a relay needs no JWKS file."""
+
+    @cached_property
+    def store(self) -> StoreSettings:
+        return StoreSettings()
+
+    @cached_property
+    def kafka(self) -> KafkaSettings:
+        return KafkaSettings()
+
+    @cached_property
+    def views(self) -> ViewSettings:
+        return ViewSettings()
+
+    @cached_property
+    def tokens(self) -> TokenSettings:
+        return TokenSettings()

@@ -1,0 +1,51 @@
+"""Which lists an order is in, and where in them: newest first, by business time.
+
+A list's name is built from callers' own text, so that text is percent-encoded (RFC 3986):
+no customer id can spell another list's name.
+"""
+
+from collections.abc import Set as AbstractSet
+from datetime import UTC, datetime, timedelta
+from urllib.parse import quote
+
+from projections.order.document import OrderDocument
+
+ALL = "all"
+
+
+def lists_of(document: OrderDocument) -> AbstractSet[str]:
+    """Name every list that the document belongs in."""
+    body = document.body
+    names = {
+        list_name(),
+        list_name(status=body["status"]),
+        list_name(customer_id=body["customer"]["id"]),
+        list_name(customer_id=body["customer"]["id"], status=body["status"]),
+    }
+    if body["external_reference"] is not None:
+        names.add(list_name(external_reference=body["external_reference"]))
+    return names
+
+
+def list_name(
+    *,
+    customer_id: str | None = None,
+    status: str | None = None,
+    external_reference: str | None = None,
+) -> str:
+    """Name the narrowest list for a query. A reference is so narrow that the rest is filtered."""
+    if external_reference is not None:
+        return f"reference:{quote(external_reference, safe='')}"
+    parts = []
+    if customer_id is not None:
+        parts.append(f"customer:{quote(customer_id, safe='')}")
+    if status is not None:
+        parts.append(f"status:{quote(status, safe='')}")
+    return "/".join(parts) or ALL
+
+
+def sort_key(document: OrderDocument) -> str:
+    """Sort orders by the time they were placed, microseconds since 1970, and then by id."""
+    placed = datetime.strptime(document.body["placed_at"], "%Y-%m-%dT%H:%M:%S.%f%z")
+    micros = (placed - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    return f"{micros:017d}.{document.body['order_id']}"
