@@ -26,6 +26,10 @@ KAFKA = "org.apache.kafka:kafka_2.13:4.3.1"
 LOGGING = "org.slf4j:slf4j-simple:1.7.36"
 
 
+class BrokenJarsError(LocalError):
+    """The fetch failed, perhaps because of what an earlier one left."""
+
+
 def class_path() -> Sequence[Path]:
     """Give all jars that Kafka needs; the first time this takes some 15 s and a network.
 
@@ -61,7 +65,7 @@ def _remembered(cache: Path) -> Sequence[Path] | None:
 def _fetch(folder: Path) -> Sequence[Path]:
     try:
         return _resolve({})
-    except LocalError:
+    except BrokenJarsError:
         afresh = tempfile.mkdtemp(prefix="kafka-jars-", dir=folder)
         return _resolve({"M2_REPO": f"{afresh}/repository", "JGO_CACHE_DIR": f"{afresh}/jgo"})
 
@@ -78,12 +82,14 @@ def _resolve(places: Mapping[str, str]) -> Sequence[Path]:
         check=False,
     )
     if done.returncode != 0:
+        # Killed means that the platform is being stopped: not again, then.
+        kind = BrokenJarsError if done.returncode > 0 else LocalError
         said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        raise LocalError(f"Kafka's jars could not be fetched from Maven Central: {said[-1]}")
+        raise kind(f"Kafka's jars could not be fetched from Maven Central: {said[-1]}")
     jars = [Path(line) for line in done.stdout.splitlines() if line.endswith(".jar")]
     broken = [jar for jar in jars if not zipfile.is_zipfile(jar)]
     if broken or not jars:
-        raise LocalError(f"Kafka's jars were fetched, but are broken: {broken}")
+        raise BrokenJarsError(f"Kafka's jars were fetched, but are broken: {broken}")
     return jars
 
 

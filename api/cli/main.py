@@ -1,0 +1,49 @@
+"""The `ordertrail` command: everything that a person or the supervisor starts.
+
+Each module of commands registers its own; what they need they import when they run, so that help
+is instant. Rule: a fault that can be expected is one plain message and exit code 1, no traceback.
+"""
+
+import errno
+import sys
+
+import typer
+
+from api.cli import platform, services, tokens
+from infrastructure.local.errors import LocalError
+
+HELP = """Ordertrail: an event-sourced order tracking platform.
+
+Start with `demo`, or with `up` and then `import`. Everything is kept in .ordertrail
+(ORDERTRAIL_HOME); the platform answers on port 8000 (ORDERTRAIL_PORT).
+"""
+
+app = typer.Typer(
+    name="ordertrail",
+    help=HELP,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for module in (platform, tokens, services):
+    module.register(app)
+
+
+def main() -> int:
+    """Run the command line; give the exit code where typer does not exit itself."""
+    try:
+        app()
+    except LocalError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        sys.stderr.write(f"the disk is full: {error.filename or error.strerror}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,107 @@
+"""`up`, `down`, `status`: the local platform as a whole."""
+
+import json
+import sys
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+
+from api.cli.progress import Progress
+
+NOT_RUNNING = 3
+SHOWN = ("name", "pid", "port", "state", "restarts")
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(up)
+    app.command()(down)
+    app.command()(status)
+
+
+def up(
+    *,
+    detach: Annotated[
+        bool, typer.Option("-d", "--detach", help="Run in the background; return when it is ready.")
+    ] = False,
+) -> None:
+    """Start the platform: PostgreSQL, Redis, Kafka, the services and the edge.
+
+    Stays until Ctrl-C and stops everything then; with -d it goes on in the background.
+    """
+    from infrastructure.local import control  # noqa: PLC0415 - help is instant
+    from infrastructure.local.home import Home  # noqa: PLC0415
+    from infrastructure.local.lock import AlreadyHeldError  # noqa: PLC0415
+    from infrastructure.local.plan import platform_plan  # noqa: PLC0415
+
+    home = Home.current()
+    if detach:
+        with Progress() as progress:
+            state, started = control.start_detached(home, progress.show)
+        typer.echo(f"Ordertrail {'is up' if started else 'was up already'}: {state['url']}")
+        _say_where(state["url"], "`./run status` shows its parts, `./run down` stops it.")
+        return
+    with Progress(on_ready=lambda url: _say_up(url)) as progress:  # noqa: PLW0108 - defined below
+        try:
+            control.run_platform(home, platform_plan, progress.show)
+        except AlreadyHeldError:
+            state = control.current_state(home) or {}
+            where = f" on {state['url']}" if state.get("url") else ""
+            sys.stderr.write(f"A platform is up already in {home.path}{where}.\n")
+            raise typer.Exit(1) from None
+    typer.echo("Ordertrail is down; its data is kept.")
+
+
+def down() -> None:
+    """Stop the platform. Its data is kept."""
+    from infrastructure.local.control import stop_platform  # noqa: PLC0415
+    from infrastructure.local.home import Home  # noqa: PLC0415
+
+    home = Home.current()
+    if stop_platform(home):
+        typer.echo("Ordertrail is down; its data is kept.")
+    else:
+        typer.echo(f"No platform is running in {home.path}.")
+
+
+def status(
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs: one JSON object.")] = False,
+) -> None:
+    """Show each process of the platform. Exits with 3 where none is running."""
+    from infrastructure.local.control import current_state  # noqa: PLC0415
+    from infrastructure.local.home import Home  # noqa: PLC0415
+
+    home = Home.current()
+    state = current_state(home)
+    if as_json:
+        rows = [{name: row[name] for name in SHOWN} for row in state["processes"]] if state else []
+        typer.echo(json.dumps({"url": state["url"] if state else None, "processes": rows}))
+    elif state is None:
+        typer.echo(f"No platform is running in {home.path}. `./run up` starts one.")
+    else:
+        _print_table(state)
+    if state is None:
+        raise typer.Exit(NOT_RUNNING)
+
+
+def _print_table(state: Mapping[str, Any]) -> None:
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table(title=f"{state['url'] or ''} ({state['phase']})", title_justify="left")
+    for heading in (*SHOWN, "last end"):
+        table.add_column(heading, justify="right" if heading in SHOWN[1:3] else "left")
+    for row in state["processes"]:
+        shown = ["" if row[name] is None else str(row[name]) for name in SHOWN]
+        table.add_row(*shown, row["last_end"] or "")
+    Console().print(table)
+
+
+def _say_up(url: str) -> None:
+    typer.echo(f"Ordertrail is up: {url}")
+    _say_where(url, "Ctrl-C stops it.")
+
+
+def _say_where(url: str, last: str) -> None:
+    typer.echo(f"  API pages:  {url}/docs\n  {last}")

@@ -1,0 +1,98 @@
+"""The secrets of one local platform, drawn at its first `up` and kept for as long as its data.
+
+Losing the master key is losing every customer's personal data; so nothing here is ever written
+over. The signing key is for `ordertrail token` alone: services get the public half.
+"""
+
+import base64
+import json
+import os
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from infrastructure.local.errors import LocalError
+from infrastructure.local.home import Home, write_whole
+
+ISSUER = "ordertrail-local"
+AUDIENCE = "ordertrail"
+ROLES = ("customer", "support", "merchant", "service", "auditor")
+MASTER_KEY_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    master_key_file: Path
+    signing_key_file: Path
+    jwks_file: Path
+    postgres_password: str
+    redis_password: str
+
+
+def ensure_keys(home: Home) -> Keys:
+    """Give the home's secrets, and draw those that it lacks."""
+    home.keys.mkdir(mode=0o700, exist_ok=True)
+    master, signing = home.keys / "master.key", home.keys / "signing.jwk"
+    jwks, passwords = home.keys / "jwks.json", home.keys / "passwords.json"
+    if not master.exists():
+        write_whole(master, base64.b64encode(secrets.token_bytes(MASTER_KEY_BYTES)).decode())
+    if not signing.exists():
+        write_whole(signing, json.dumps(_new_signing_key()))
+    if not jwks.exists():
+        private = json.loads(signing.read_text())
+        public = {name: value for name, value in private.items() if name != "d"}
+        write_whole(jwks, json.dumps({"keys": [public]}))
+    if not passwords.exists():
+        drawn = {name: secrets.token_hex(24) for name in ("postgres", "redis")}
+        write_whole(passwords, json.dumps(drawn))
+    known: Mapping[str, str] = json.loads(passwords.read_text())
+    return Keys(master, signing, jwks, known["postgres"], known["redis"])
+
+
+def mint_token(role: str, subject: str, ttl_s: int) -> str:
+    """Sign a token (JWT, EdDSA) for local use, valid from now for `ttl_s` seconds.
+
+    The key is the one that the environment names (see `home.load_home_environment`).
+
+    Raises:
+        LocalError: there is no key yet, or no such role.
+    """
+    import jwt  # noqa: PLC0415 - only this needs it, and `up` should start fast
+
+    if role not in ROLES:
+        raise LocalError(f"there is no role {role}: choose one of {', '.join(ROLES)}")
+    try:
+        key = json.loads(Path(os.environ["ORDERTRAIL_SIGNING_KEY_FILE"]).read_text())
+    except (KeyError, FileNotFoundError):
+        raise LocalError("there is no signing key yet: `./run up` makes it") from None
+    now = int(time.time())
+    claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": subject, "role": role}
+    return jwt.encode(
+        {**claims, "iat": now, "exp": now + ttl_s},
+        jwt.PyJWK(key).key,
+        algorithm="EdDSA",
+        headers={"kid": key["kid"]},
+    )
+
+
+def _new_signing_key() -> Mapping[str, str]:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import (  # noqa: PLC0415 - first up only
+        Ed25519PrivateKey,
+    )
+
+    private = Ed25519PrivateKey.generate()
+    return {
+        "kty": "OKP",
+        "crv": "Ed25519",
+        "alg": "EdDSA",
+        "use": "sig",
+        "kid": f"local-{secrets.token_hex(8)}",
+        "x": _base64url(private.public_key().public_bytes_raw()),
+        "d": _base64url(private.private_bytes_raw()),
+    }
+
+
+def _base64url(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")

@@ -1,0 +1,84 @@
+"""What a local platform consists of, in the order in which it starts.
+
+Servers first, side by side; then the schema; then our services; the edge last, so that what is
+reachable from outside is ready.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+
+from infrastructure.local.edge import Edge
+from infrastructure.local.errors import LocalError
+from infrastructure.local.home import Home, edge_port, write_whole
+from infrastructure.local.kafka import KafkaServer
+from infrastructure.local.keys import AUDIENCE, ISSUER, ensure_keys
+from infrastructure.local.ports import LOOPBACK, is_free
+from infrastructure.local.postgres import PostgresServer
+from infrastructure.local.redis import RedisServer
+from infrastructure.local.service import Service
+from infrastructure.local.supervisor import Plan, Step, Tier
+
+DATABASE = "ordertrail"
+SERVICES = ("command-api", "query-api", "relay", "projector")
+PORTS = ("postgres", "redis", "kafka", "kafka-controller", *SERVICES)
+FOR_TOKENS_ONLY = "ORDERTRAIL_SIGNING_KEY_FILE"
+
+
+def platform_plan(home: Home) -> Plan:
+    """Draw what is missing in an opened home, write environment.json, and say what to run.
+
+    Raises:
+        LocalError: the edge's port is taken.
+    """
+    port = edge_port()
+    if not is_free(port):
+        raise LocalError(
+            f"port {port} is taken by another program: stop that, or choose another port with "
+            f"ORDERTRAIL_PORT={port + 1 if port < 65_535 else 8000}"  # noqa: PLR2004 - the last port
+        )
+    keys = ensure_keys(home)
+    ports = home.remembered_ports(PORTS, avoid=port)
+    postgres = PostgresServer(home.path / "postgres", ports["postgres"], keys.postgres_password)
+    redis = RedisServer(home.path / "redis", ports["redis"], keys.redis_password)
+    kafka = KafkaServer(home.path / "kafka", ports["kafka"], ports["kafka-controller"])
+    url = f"http://{LOOPBACK}:{port}"
+    environment = {
+        "ORDERTRAIL_POSTGRES_URL": postgres.url(DATABASE),
+        "ORDERTRAIL_REDIS_URL": redis.url,
+        "ORDERTRAIL_KAFKA_BOOTSTRAP": kafka.bootstrap,
+        "ORDERTRAIL_MASTER_KEY_FILE": str(keys.master_key_file),
+        "ORDERTRAIL_JWKS_FILE": str(keys.jwks_file),
+        "ORDERTRAIL_TOKEN_ISSUER": ISSUER,
+        "ORDERTRAIL_TOKEN_AUDIENCE": AUDIENCE,
+        FOR_TOKENS_ONLY: str(keys.signing_key_file),
+        "ORDERTRAIL_PUBLIC_URL": url,
+    }
+    write_whole(home.environment_file, json.dumps(environment, indent=2))
+    settings = _service_settings(environment)
+    edge = Edge(port, ports["command-api"], ports["query-api"], home.path / "edge")
+    steps = (
+        Step("making the database", lambda: postgres.ensure_database(DATABASE)),
+        Step("migrating the database", lambda: _migrate(postgres.url(DATABASE))),
+    )
+    services = [Service(name, ports[name], settings) for name in SERVICES]
+    return Plan(
+        url, (Tier((postgres, redis, kafka), then=steps), Tier(tuple(services)), Tier((edge,)))
+    )
+
+
+def _service_settings(environment: Mapping[str, str]) -> Mapping[str, str]:
+    """Give what services get: what the shell sets for all of them, and above it what is here."""
+    ours = {name: value for name, value in os.environ.items() if name.startswith("ORDERTRAIL_")}
+    settings = {**ours, **environment}
+    del settings[FOR_TOKENS_ONLY]
+    return settings
+
+
+def _migrate(url: str) -> None:
+    from infrastructure.postgres.migrate import MigrationError, migrate  # noqa: PLC0415
+
+    try:
+        migrate(url)
+    except MigrationError as error:
+        raise LocalError(str(error)) from error
