@@ -1,15 +1,23 @@
 """The command API: everything that changes something. Served as a process of its own."""
 
+import asyncio
+
+import uvloop
 from fastapi import FastAPI
 
+from api.http.auth import Authenticator
 from api.http.openapi import Documentation
 from api.http.readiness import Readiness
+from api.http.server import serve_until_stopped
 from api.http.surface import create_surface
 from api.order import command_routes
 from api.order.documents import CommandAnswer
 from api.order.resources import RESOURCES
 from api.order.schemas import CancellationBody, PlaceOrderBody
 from api.order.state import CommandState
+from infrastructure.composition import command_side
+from infrastructure.observability.logging import configure_logging
+from infrastructure.settings import Settings
 
 ENOUGH = (frozenset({"postgres"}),)
 """Commands need the event store, and nothing else."""
@@ -32,3 +40,20 @@ def create_command_app(state: CommandState) -> FastAPI:
     )
     app.state.ports = state.ports
     return app
+
+
+def serve(port: int) -> None:
+    """Run this app in this process until SIGTERM; settings are from the environment."""
+    configure_logging("command-api")
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(Settings(), port))
+
+
+async def _serve(settings: Settings, port: int) -> None:
+    tokens = settings.tokens
+    authenticator = Authenticator(
+        tokens.jwks_file.read_bytes, issuer=tokens.token_issuer, audience=tokens.token_audience
+    )
+    async with command_side(settings) as (ports, checks):
+        app = create_command_app(CommandState(ports, authenticator, checks))
+        await serve_until_stopped(app, host=settings.http.http_host, port=port)

@@ -1,15 +1,23 @@
 """The query API: everything that is read. Served as a process of its own."""
 
+import asyncio
+
+import uvloop
 from fastapi import FastAPI
 
 from api.http import docs
+from api.http.auth import Authenticator
 from api.http.openapi import Documentation
 from api.http.readiness import Readiness
+from api.http.server import serve_until_stopped
 from api.http.surface import create_surface
 from api.order import query_routes
 from api.order.documents import OrderDocument, OrderHistoryDocument, OrderList
 from api.order.resources import RESOURCES
 from api.order.state import QueryState
+from infrastructure.composition import query_side
+from infrastructure.observability.logging import configure_logging
+from infrastructure.settings import Settings
 
 ENOUGH = (frozenset({"redis"}), frozenset({"postgres"}))
 """With Redis it gives views; with the event store alone it folds one order at a time."""
@@ -33,3 +41,20 @@ def create_query_app(state: QueryState) -> FastAPI:
     )
     app.state.ports = state.ports
     return app
+
+
+def serve(port: int) -> None:
+    """Run this app in this process until SIGTERM; settings are from the environment."""
+    configure_logging("query-api")
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(Settings(), port))
+
+
+async def _serve(settings: Settings, port: int) -> None:
+    tokens = settings.tokens
+    authenticator = Authenticator(
+        tokens.jwks_file.read_bytes, issuer=tokens.token_issuer, audience=tokens.token_audience
+    )
+    async with query_side(settings) as (ports, checks):
+        app = create_query_app(QueryState(ports, authenticator, checks))
+        await serve_until_stopped(app, host=settings.http.http_host, port=port)

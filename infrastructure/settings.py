@@ -55,6 +55,12 @@ class TokenSettings(_Group):
     token_audience: str
 
 
+class HttpSettings(_Group):
+    """Where the APIs listen: behind the edge of this machine, unless a container says otherwise."""
+
+    http_host: str = "127.0.0.1"
+
+
 class Settings:
     """All groups, each read when it is first used: a relay needs no JWKS file."""
 
@@ -73,3 +79,7 @@ class Settings:
     @cached_property
     def tokens(self) -> TokenSettings:
         return TokenSettings()
+
+    @cached_property
+    def http(self) -> HttpSettings:
+        return HttpSettings()

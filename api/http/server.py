@@ -1,0 +1,55 @@
+"""Run an app until SIGTERM: requests in flight finish, idle connections close, and we return.
+
+uvicorn would raise the signal again after its shutdown, and so end the process by it; here the
+caller still has resources to close, and the process ends with code 0.
+"""
+
+import asyncio
+import signal
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import structlog
+import uvicorn
+from fastapi import FastAPI
+
+GRACE_S = 10
+KEEP_ALIVE_S = 5
+"""The edge gives up an idle connection sooner, so that it never sends into one being closed."""
+
+_log = structlog.get_logger(__name__)
+
+
+class _Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Ask for a stop on a signal, and leave it at that."""
+        loop = asyncio.get_running_loop()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(name, self.handle_exit, name, None)
+        try:
+            yield
+        finally:
+            for name in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(name)
+
+
+async def serve_until_stopped(app: FastAPI, *, host: str, port: int) -> None:
+    """Serve HTTP on this address. Returns after SIGTERM or SIGINT, `GRACE_S` seconds at most."""
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=True,
+        forwarded_allow_ips="127.0.0.1,::1",
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=GRACE_S,
+    )
+    await _Server(config).serve()
+    _log.info("stopped")
