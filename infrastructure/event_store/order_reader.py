@@ -60,8 +60,20 @@ class OrderReader:
         """Give the position of the log's newest entry."""
         return self._ask(lambda recorder: recorder.head())
 
+    def find_order(self, order_number: str) -> OrderId | None:
+        """Look up whose number this is; None if it is nobody's."""
+        return self._ask(lambda recorder: recorder.find_order(order_number))
+
+    def count_orders(self) -> int:
+        """Count the orders in the log."""
+        return self._ask(lambda recorder: recorder.count_orders())
+
     def order_ids(self) -> Iterable[OrderId]:
         return self._ask(lambda recorder: recorder.order_ids())
+
+    def close(self) -> None:
+        if self._recorder is not None:
+            self._recorder.datastore.close()
 
     def _fetch_keys(self, owners: set[CustomerId]) -> None:
         unknown = sorted(self._keys.unknown(owners))

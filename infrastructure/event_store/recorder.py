@@ -26,6 +26,8 @@ ENTRIES_AFTER = f"{_COLUMNS} WHERE notification_id > %s ORDER BY notification_id
 ENTRIES_OF_ORDER = f"{_COLUMNS} WHERE order_id = %s ORDER BY notification_id"
 HEAD = "SELECT coalesce(max(notification_id), 0) AS head FROM events"
 ENTRIES_OF_STREAM = f"{_COLUMNS} WHERE originator_id = %s ORDER BY originator_version"
+ORDERS = "SELECT count(*) AS orders FROM unique_names WHERE scope = 'order_number'"
+ORDER_BY_NUMBER = "SELECT order_id FROM unique_names WHERE scope = 'order_number' AND name = %s"
 KEYS_BY_CUSTOMER = "SELECT customer_id, wrapped_key FROM customer_keys WHERE customer_id = ANY(%s)"
 CURSOR_ROWS = 2_000
 
@@ -78,6 +80,18 @@ class EventLogRecorder(PostgresApplicationRecorder):
             cursor.execute("SELECT DISTINCT order_id FROM events WHERE order_id IS NOT NULL")
             for row in cursor:
                 yield OrderId(row["order_id"])
+
+    def count_orders(self) -> int:
+        """Count the orders: each has one number."""
+        with self.datastore.get_connection() as connection:
+            row = connection.execute(ORDERS).fetchone()
+        return 0 if row is None else int(row["orders"])
+
+    def find_order(self, order_number: str) -> OrderId | None:
+        """Look up whose number this is."""
+        with self.datastore.get_connection() as connection:
+            row = connection.execute(ORDER_BY_NUMBER, [order_number]).fetchone()
+        return None if row is None else OrderId(row["order_id"])
 
     def read_data_keys(self, customers: Sequence[CustomerId]) -> dict[CustomerId, bytes | None]:
         """Fetch wrapped data keys; None: forgotten. Customers without a row are left out."""

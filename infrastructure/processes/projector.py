@@ -37,7 +37,8 @@ from projections.order.document import GapError, OrderDocument, project
 
 BATCH = 500
 POLL_S = 0.2
-CHECK_TOPIC_S = 5.0
+CHECK_S = 2.0
+"""How often a quiet projector makes sure that neither Kafka nor Redis was wiped."""
 ATTEMPTS = 5
 """Times a batch is folded again because a document was changed meanwhile."""
 CORRELATIONS_LOGGED = 20
@@ -72,7 +73,7 @@ class Projector:
         self._reader = reader
 
     def work(self, stopping: threading.Event, health: Health) -> None:
-        """Project until told to stop; a fault ends it, to begin again from the progress in Redis."""
+        """Project until told to stop; a fault ends it, to begin again from Redis's progress."""
         admin = topics.admin(self._kafka.kafka_bootstrap)
         topic = topics.find_topic(admin, self._kafka.order_topic)
         if topic is None:
@@ -84,9 +85,9 @@ class Projector:
             while not stopping.is_set():
                 subscription.project_batch()
                 health.good()
-                if time.monotonic() - checked_at > CHECK_TOPIC_S:
+                if time.monotonic() - checked_at > CHECK_S:
                     checked_at = time.monotonic()
-                    self._client.ping()
+                    subscription.check_progress()
                     found = topics.find_topic(admin, self._kafka.order_topic)
                     if found != topic:
                         raise TopicChangedError(f"{topic} is now {found}")
@@ -133,6 +134,13 @@ class _Subscription:
         for partition, batch in delivered.items():
             self._project(partition, batch)
 
+    def check_progress(self) -> None:
+        """Notice a wiped Redis also while no message comes that would run into it."""
+        for partition, shard in self._shards.items():
+            stored = shard.writer.progress()
+            if stored != shard.progress:
+                self._read_on(partition, shard, stored)
+
     def close(self) -> None:
         self._consumer.close()
 
@@ -141,15 +149,18 @@ class _Subscription:
         try:
             shard.project(batch)
         except ProgressMovedError as moved:
-            # Another projector was here, or Redis lost what was applied: go on from what it has.
-            offset = shard.resume(moved.stored)
-            _log.warning("progress_moved", partition=partition, offset=offset)
-            self._consumer.seek(TopicPartition(self._topic.topic, partition, offset))
+            self._read_on(partition, shard, moved.stored)
             return
         self._consumer.commit(
             offsets=[TopicPartition(self._topic.topic, partition, shard.next_offset)],
             asynchronous=True,
         )
+
+    def _read_on(self, partition: int, shard: "_Shard", stored: str) -> None:
+        """Go on from what Redis has: another projector was here, or what was applied is lost."""
+        offset = shard.resume(stored)
+        _log.warning("progress_moved", partition=partition, offset=offset)
+        self._consumer.seek(TopicPartition(self._topic.topic, partition, offset))
 
     def _on_assign(self, consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
         self._shards = {
@@ -176,14 +187,14 @@ class _Shard:
     ) -> None:
         self.writer = writer
         self.next_offset = 0
-        self._progress = ""
+        self.progress = ""
         self._reader = reader
         self._topic = topic
         self._partition = partition
 
     def resume(self, stored: str) -> int:
         """Take the shard's stored progress; give the offset to read on from."""
-        self._progress = stored
+        self.progress = stored
         incarnation, _, offset = stored.rpartition(" ")
         self.next_offset = int(offset) if incarnation == str(self._topic) else 0
         return self.next_offset
@@ -199,11 +210,11 @@ class _Shard:
             changes = self._changes(batch)
             try:
                 self.writer.apply(
-                    changes, before=self._progress, after=after, position=last.position
+                    changes, before=self.progress, after=after, position=last.position
                 )
             except DocumentMovedError:
                 continue
-            self._progress, self.next_offset = after, last.next_offset
+            self.progress, self.next_offset = after, last.next_offset
             self._tell(batch)
             return
         raise DocumentMovedError(f"partition {self._partition}: documents kept moving")
@@ -247,7 +258,9 @@ class _Shard:
             events=len(events),
             first=events[0].position,
             last=events[-1].position,
-            correlation_ids=[one.correlation_id for one in events[:CORRELATIONS_LOGGED]],
+            correlation_ids=list(
+                dict.fromkeys(one.correlation_id for one in events[:CORRELATIONS_LOGGED])
+            ),
         )
 
 

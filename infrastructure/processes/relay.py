@@ -250,5 +250,7 @@ def _tell(entries: Sequence[LogEntry]) -> None:
         events=len(entries),
         first=entries[0].position,
         last=entries[-1].position,
-        correlation_ids=[messages.correlation_id(entry) for entry in entries[:CORRELATIONS_LOGGED]],
+        correlation_ids=list(
+            dict.fromkeys(messages.correlation_id(entry) for entry in entries[:CORRELATIONS_LOGGED])
+        ),
     )

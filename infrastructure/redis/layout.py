@@ -103,14 +103,13 @@ def encode_change(
     """Write one document's arguments for apply.lua. `expected`: the position read, '' for none."""
     value, header = encode(document)
     leaves = [] if old is None else [name for name in old.lists if name not in header.lists]
-    joins = header.lists if old is None else [n for n in header.lists if n not in old.lists]
     return [
         str(document.order_id),
         expected,
         value,
         header.sort_key,
-        str(len(joins)),
-        *joins,
+        str(len(header.lists)),
+        *header.lists,
         str(len(leaves)),
         *leaves,
     ]

@@ -75,7 +75,7 @@ def reader(database_url: str) -> OrderReader:
 
 def query(database_url: str, text: str) -> list[tuple[Any, ...]]:
     with psycopg.connect(database_url) as connection:
-        return connection.execute(text).fetchall()  # type: ignore[call-overload,no-any-return]
+        return connection.execute(text).fetchall()
 
 
 async def test_an_order_is_read_back_as_it_was_placed(ports: Ports, database_url: str) -> None:
