@@ -21,13 +21,7 @@ from pathlib import Path
 from infrastructure.local.errors import LocalError
 from infrastructure.local.identity import ProcessIdentity, identity
 from infrastructure.local.leash import leashed
-from infrastructure.local.program import (
-    PROBE_EVERY_S,
-    READY_WITHIN_S,
-    STOP_GRACE_S,
-    Program,
-    log_tail,
-)
+from infrastructure.local.program import PROBE_EVERY_S, Program, log_tail
 
 FIRST_DELAY_S = 0.2
 LONGEST_DELAY_S = 10.0
@@ -90,7 +84,7 @@ class Child:
             with suppress(ProcessLookupError):
                 process.send_signal(self.program.stop_signal)
             try:
-                await asyncio.wait_for(process.wait(), STOP_GRACE_S)
+                await asyncio.wait_for(process.wait(), self.program.stop_grace_s)
             except TimeoutError:
                 process.kill()
                 await process.wait()
@@ -165,11 +159,12 @@ class Child:
         return process
 
     async def _probe(self, log_from: int) -> None:
-        deadline = time.monotonic() + READY_WITHIN_S
+        within_s = self.program.first_ready_within_s
+        deadline = time.monotonic() + within_s
         while not await asyncio.to_thread(self.program.ready):
             first = self._first_ready is not None and not self._first_ready.done()
             if first and time.monotonic() > deadline:
-                raise self._failure(f"was not ready after {READY_WITHIN_S:.0f} s", log_from)
+                raise self._failure(f"was not ready after {within_s:.0f} s", log_from)
             await asyncio.sleep(PROBE_EVERY_S)
         self._set(State.READY)
         if self._first_ready is not None and not self._first_ready.done():

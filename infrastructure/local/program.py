@@ -17,8 +17,6 @@ from pathlib import Path
 from infrastructure.local.errors import LocalError
 from infrastructure.local.leash import leashed
 
-READY_WITHIN_S = 60.0
-STOP_GRACE_S = 10.0
 PROBE_EVERY_S = 0.05
 TAIL_LINES = 15
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "USER", "LOGNAME")
@@ -30,6 +28,8 @@ class Program(abc.ABC):
     stop_signal: signal.Signals = signal.SIGTERM
     # Sent by the kernel when the supervisor dies: a service is safe to kill at any instruction.
     orphan_signal: signal.Signals = signal.SIGKILL
+    first_ready_within_s: float = 60.0
+    stop_grace_s: float = 10.0
 
     def prepare(self) -> None:
         """Make what must be there before each start; again and again is harmless."""
@@ -108,7 +108,7 @@ def running(program: Program, log: Path) -> Iterator[subprocess.Popen[bytes]]:
             start_new_session=True,
         )
     try:
-        deadline = time.monotonic() + READY_WITHIN_S
+        deadline = time.monotonic() + program.first_ready_within_s
         while not program.ready():
             if process.poll() is not None or time.monotonic() > deadline:
                 raise LocalError(f"{program.name} did not start:\n{log_tail(log)}")
@@ -117,7 +117,7 @@ def running(program: Program, log: Path) -> Iterator[subprocess.Popen[bytes]]:
     finally:
         process.send_signal(program.stop_signal)
         try:
-            process.wait(STOP_GRACE_S)
+            process.wait(program.stop_grace_s)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

@@ -23,9 +23,10 @@ from infrastructure.local.child import Child
 from infrastructure.local.errors import LocalError
 from infrastructure.local.home import Home, write_whole
 from infrastructure.local.identity import ProcessIdentity, end
-from infrastructure.local.program import STOP_GRACE_S, Program
+from infrastructure.local.program import Program
 
 LOG_CHECK_EVERY_S = 10.0
+LEFTOVER_GRACE_S = 10.0
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -180,7 +181,7 @@ def end_leftovers(home: Home) -> None:
         for row in state["processes"]
         if row["pid"] is not None and row["birth"] is not None
     ]
-    end(left, STOP_GRACE_S)
+    end(left, LEFTOVER_GRACE_S)
 
 
 def read_state(home: Home) -> dict[str, Any] | None:

@@ -18,10 +18,10 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
+        self.wfile.write(body)
 
-    do_GET = do_HEAD = do_OPTIONS = do_POST = do_PUT = do_PATCH = do_DELETE = answer
+    do_GET = answer  # noqa: N815 - the base's names
+    do_POST = answer  # noqa: N815
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
         pass
@@ -34,7 +34,7 @@ def leave(_number: int, _frame: FrameType | None) -> None:
 def main() -> None:
     behavior = sys.argv[2]
     signal.signal(signal.SIGTERM, signal.SIG_IGN if behavior == "stubborn" else leave)
-    print("stand-in starts", flush=True)
+    sys.stderr.write("the stand-in starts\n")
     if behavior == "broken":
         sys.exit("the stand-in is broken on purpose")
     if behavior == "disk-full":

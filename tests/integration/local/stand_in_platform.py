@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from infrastructure.local import child, program
 from infrastructure.local.control import run_platform
 from infrastructure.local.edge import http_status
 from infrastructure.local.errors import LocalError
@@ -27,6 +26,9 @@ class StandIn(Program):
     name: str
     port: int
     behavior: str = "good"
+    # What takes a minute shall take a second here.
+    first_ready_within_s: float = 5.0
+    stop_grace_s: float = 1.0
 
     def command(self) -> Sequence[str]:
         return [sys.executable, "-u", str(STAND_IN), str(self.port), self.behavior]
@@ -49,12 +51,10 @@ def servers(home: Home) -> Plan:
 
 def main() -> None:
     wanted = sys.argv[1]
-    if wanted in ("deaf", "stubborn"):  # what takes a minute shall take a second
-        child.READY_WITHIN_S = program.READY_WITHIN_S = 1.0
-        child.STOP_GRACE_S = 1.0
 
     def tell(state: Mapping[str, Any]) -> None:
-        print(state["phase"], flush=True)
+        sys.stdout.write(f"{state['phase']}\n")
+        sys.stdout.flush()
 
     try:
         run_platform(
