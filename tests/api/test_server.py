@@ -1,0 +1,93 @@
+"""A real process on a real socket: it finishes what it has begun, and ends with code 0."""
+
+import http.client
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from infrastructure.local.ports import free_port
+
+PROGRAM = """
+import asyncio, sys
+from fastapi import FastAPI, Request
+from api.http.server import serve_until_stopped
+app = FastAPI()
+@app.get("/slow")
+async def slow():
+    await asyncio.sleep(0.7)
+    return "done"
+@app.get("/client")
+async def client(request: Request):
+    return request.client.host
+asyncio.run(serve_until_stopped(app, host="127.0.0.1", port=int(sys.argv[1])))
+"""
+
+
+@pytest.fixture
+def port() -> int:
+    return free_port()
+
+
+@pytest.fixture
+def process(port: int) -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen([sys.executable, "-c", PROGRAM, str(port)]) as process:
+        _wait_for(port)
+        yield process
+        process.kill()
+
+
+@pytest.mark.parametrize("name", [signal.SIGTERM, signal.SIGINT])
+def test_a_request_in_flight_is_answered_and_the_process_ends_with_code_0(
+    process: subprocess.Popen[bytes], port: int, name: signal.Signals
+) -> None:
+    idle = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    idle.request("GET", "/client")
+    idle.getresponse().read()
+    answers: list[bytes] = []
+    waiting = threading.Thread(target=lambda: answers.append(_get(port, "/slow")[1]))
+    waiting.start()
+    time.sleep(0.3)
+    process.send_signal(name)
+    assert process.wait(timeout=5) == 0
+    waiting.join()
+    assert answers == [b'"done"']
+    idle.close()
+
+
+def test_the_edge_may_say_for_whom_it_asks_and_the_server_does_not_name_itself(
+    process: subprocess.Popen[bytes], port: int
+) -> None:
+    headers, body = _get(port, "/client", {"X-Forwarded-For": "203.0.113.9"})
+    assert body == b'"203.0.113.9"'
+    assert "server" not in headers
+    assert process.poll() is None
+
+
+def _get(
+    port: int, path: str, headers: dict[str, str] | None = None
+) -> tuple[dict[str, str], bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", path, headers=headers or {})
+        response = connection.getresponse()
+        return {n.lower(): v for n, v in response.getheaders()}, response.read()
+    finally:
+        connection.close()
+
+
+def _wait_for(port: int) -> None:
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            assert time.monotonic() < deadline, "the server did not start"
+            time.sleep(0.05)
+        else:
+            return
