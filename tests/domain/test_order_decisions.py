@@ -1,0 +1,207 @@
+"""The rules of an order: given what happened, when something is decided, then events."""
+
+from collections.abc import Callable, Sequence
+from functools import reduce
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given as for_any
+from hypothesis import strategies as st
+
+from domain.errors import DomainError
+from domain.ids import ClientId, CustomerId, OrderId, OrderNumber, Sku
+from domain.money import LARGEST_AMOUNT_MINOR, Currency
+from domain.order import decisions
+from domain.order.decisions import LARGEST_QUANTITY, MOST_LINES, LineToCancel
+from domain.order.events import (
+    CancelledLine,
+    OrderCancelled,
+    OrderEvent,
+    OrderLine,
+    OrderLinesCancelled,
+    OrderPlaced,
+    PaymentMethod,
+)
+from domain.order.state import Order, OrderStatus, evolve
+from domain.personal import Address, PersonalData
+
+ORDER_ID = OrderId(UUID(int=1))
+
+
+def line(number: int = 1, sku: str = "A", quantity: int = 5, price: int = 100) -> OrderLine:
+    return OrderLine(number, Sku(sku), sku, quantity, price)
+
+
+def place(**changes: Any) -> tuple[OrderEvent, ...]:
+    wishes: dict[str, Any] = {
+        "order_id": ORDER_ID,
+        "order_number": OrderNumber("7K3M-92QX"),
+        "client_id": ClientId("shop"),
+        "external_reference": None,
+        "customer_id": CustomerId("c-1"),
+        "personal": PersonalData(),
+        "currency": Currency("GBP"),
+        "lines": [line()],
+        "shipping_minor": 0,
+        "tax_minor": 0,
+        "discount_minor": 0,
+        "payment": PaymentMethod.TOKEN,
+    }
+    return decisions.place(**(wishes | changes))
+
+
+def given(events: Sequence[OrderEvent]) -> Order:
+    order = reduce(evolve, events, None)
+    assert order is not None
+    return order
+
+
+def refused(decide: Callable[[], object]) -> DomainError:
+    with pytest.raises(DomainError) as caught:
+        decide()
+    return caught.value
+
+
+def test_the_total_is_lines_and_shipping_and_tax_less_the_discount() -> None:
+    [event] = place(
+        lines=[line(1, "A", 2, 255), line(2, "B", 1, 1000)],
+        shipping_minor=499,
+        tax_minor=100,
+        discount_minor=109,
+    )
+    assert isinstance(event, OrderPlaced)
+    assert event.total_minor == 510 + 1000 + 499 + 100 - 109
+
+
+def test_a_free_order_may_be_placed() -> None:
+    [event] = place(lines=[line(price=0)])
+    assert isinstance(event, OrderPlaced)
+    assert event.total_minor == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "field"),
+    [
+        ({"currency": "XXX"}, "unknown_currency", "/currency"),
+        ({"currency": "gbp"}, "unknown_currency", "/currency"),
+        (
+            {"personal": PersonalData(shipping_address=Address("XX"))},
+            "unknown_country",
+            "/shipping_address/country",
+        ),
+        ({"lines": []}, "no_lines", "/lines"),
+        (
+            {"lines": [line(n) for n in range(MOST_LINES + 1)]},
+            "too_many_lines",
+            "/lines",
+        ),
+        ({"lines": [line(quantity=0)]}, "quantity_out_of_range", "/lines/0/quantity"),
+        ({"lines": [line(quantity=-1)]}, "quantity_out_of_range", "/lines/0/quantity"),
+        (
+            {"lines": [line(), line(2, quantity=LARGEST_QUANTITY + 1)]},
+            "quantity_out_of_range",
+            "/lines/1/quantity",
+        ),
+        ({"lines": [line(price=-1)]}, "amount_negative", "/lines/0/unit_price_minor"),
+        ({"shipping_minor": -1}, "amount_negative", "/shipping_minor"),
+        ({"tax_minor": -1}, "amount_negative", "/tax_minor"),
+        ({"discount_minor": -1}, "amount_negative", "/discount_minor"),
+        ({"discount_minor": 501}, "discount_above_total", "/discount_minor"),
+        (
+            {"lines": [line(quantity=2, price=LARGEST_AMOUNT_MINOR)]},
+            "total_too_large",
+            None,
+        ),
+        ({"tax_minor": LARGEST_AMOUNT_MINOR}, "total_too_large", None),
+        ({"tax_minor": LARGEST_AMOUNT_MINOR + 1}, "total_too_large", "/tax_minor"),
+    ],
+)
+def test_a_bad_order_is_refused(changes: dict[str, Any], code: str, field: str | None) -> None:
+    error = refused(lambda: place(**changes))
+    assert (error.code, error.field) == (code, field)
+
+
+def test_a_pending_order_is_cancelled_whole() -> None:
+    events = decisions.cancel(given(place()), reason="changed my mind")
+    assert events == (OrderCancelled(ORDER_ID, "changed my mind"),)
+
+
+def test_a_cancelled_order_is_not_cancelled_again() -> None:
+    order = given([*place(), OrderCancelled(ORDER_ID, "x")])
+    for decide in (
+        lambda: decisions.cancel(order, reason="y"),
+        lambda: decisions.cancel_lines(order, lines=[LineToCancel(Sku("A"), 1)], reason="y"),
+    ):
+        error = refused(decide)
+        assert error.code == "illegal_transition"
+        assert error.extra == {"status": "cancelled"}
+
+
+def test_pieces_are_cancelled_by_line() -> None:
+    order = given(place(lines=[line(1, "A"), line(2, "B")]))
+    events = decisions.cancel_lines(order, lines=[LineToCancel(Sku("B"), 2)], reason="damaged")
+    assert events == (OrderLinesCancelled(ORDER_ID, (CancelledLine(2, Sku("B"), 2),), "damaged"),)
+
+
+def test_with_the_last_piece_the_order_is_cancelled() -> None:
+    first = place(lines=[line(1, "A", 2)])
+    one = decisions.cancel_lines(given(first), lines=[LineToCancel(Sku("A"), 1)], reason="x")
+    two = decisions.cancel_lines(
+        given([*first, *one]), lines=[LineToCancel(Sku("A"), 1)], reason="x"
+    )
+    assert [type(event) for event in two] == [OrderLinesCancelled, OrderCancelled]
+
+
+@pytest.mark.parametrize(
+    ("lines", "code"),
+    [
+        ([], "no_lines"),
+        ([LineToCancel(Sku("Z"), 1)], "unknown_line"),
+        ([LineToCancel(Sku("A"), 1, line_number=2)], "unknown_line"),
+        ([LineToCancel(Sku("A"), 0)], "quantity_out_of_range"),
+        ([LineToCancel(Sku("A"), 6)], "quantity_above_remaining"),
+        ([LineToCancel(Sku("A"), 3), LineToCancel(Sku("A"), 3)], "quantity_above_remaining"),
+        ([LineToCancel(Sku("B"), 1)], "ambiguous_sku"),
+    ],
+)
+def test_a_bad_cancellation_is_refused(lines: Sequence[LineToCancel], code: str) -> None:
+    order = given(place(lines=[line(1, "A"), line(2, "B"), line(3, "B", price=200)]))
+    assert refused(lambda: decisions.cancel_lines(order, lines=lines, reason="x")).code == code
+
+
+def test_a_line_number_tells_two_lines_of_one_sku_apart() -> None:
+    order = given(place(lines=[line(1, "B"), line(2, "B", price=200)]))
+    [event] = decisions.cancel_lines(
+        order, lines=[LineToCancel(Sku("B"), 1, line_number=2)], reason="x"
+    )
+    assert event == OrderLinesCancelled(ORDER_ID, (CancelledLine(2, Sku("B"), 1),), "x")
+
+
+@for_any(
+    quantities=st.lists(st.integers(1, 5), min_size=1, max_size=4),
+    requests=st.lists(st.tuples(st.integers(1, 4), st.integers(1, 5)), max_size=12),
+)
+def test_pieces_are_conserved_whatever_is_cancelled(
+    quantities: list[int], requests: list[tuple[int, int]]
+) -> None:
+    lines = [line(n, f"S{n}", quantity) for n, quantity in enumerate(quantities, 1)]
+    events: list[OrderEvent] = list(place(lines=lines))
+    cancelled = 0
+    for number, quantity in requests:
+        order = given(events)
+        wish = [LineToCancel(Sku(f"S{number}"), quantity)]
+        try:
+            events += decisions.cancel_lines(order, lines=wish, reason="x")
+        except DomainError:
+            continue
+        cancelled += quantity
+    order = given(events)
+    assert sum(order.remaining(one) for one in lines) == sum(quantities) - cancelled
+    assert all(order.remaining(one) >= 0 for one in lines)
+    assert (order.status is OrderStatus.CANCELLED) == (cancelled == sum(quantities))
+
+
+def test_a_stream_that_does_not_begin_with_a_placed_order_is_a_crash() -> None:
+    with pytest.raises(AssertionError):
+        evolve(None, OrderCancelled(ORDER_ID, "x"))
