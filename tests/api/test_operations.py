@@ -76,6 +76,11 @@ def test_an_unknown_path_is_a_404(api: Api, method: str) -> None:
     assert_problem(api.call(method, "/nowhere"), 404, "not_found")
 
 
+def test_what_only_the_other_app_serves_is_not_found_here(api: Api) -> None:
+    for path in ("/docs", "/openapi/queries.json", "/v1/orders/1/history"):
+        assert_problem(api.ask(api.command_app, path), 404, "not_found")
+
+
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
