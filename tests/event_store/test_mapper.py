@@ -1,0 +1,200 @@
+"""Stored events: golden files that are only ever added to, sealing, the chain, upcasting."""
+
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from cryptography.exceptions import InvalidTag
+
+from domain.envelope import Actor, Envelope, Role
+from domain.ids import ClientId, CustomerId, OrderId, OrderNumber, Sku, StreamId
+from domain.money import Currency
+from domain.order.events import (
+    CancelledLine,
+    OrderCancelled,
+    OrderEvent,
+    OrderLine,
+    OrderLinesCancelled,
+    OrderPlaced,
+    PaymentMethod,
+)
+from domain.personal import Address, PersonalData
+from infrastructure.event_store.catalog import CATALOG, Catalog, UnknownEventTypeError
+from infrastructure.event_store.mapper import ERASED, SEALED, EventMapper, LogEntry, event_hash
+from infrastructure.event_store.sealing import DataKeys, KeyMissingError
+
+GOLDEN = Path(__file__).parent / "golden"
+ORDER_ID = OrderId(UUID(int=1))
+STREAM = StreamId(f"order-{ORDER_ID}")
+CUSTOMER = CustomerId("c-17850")
+PLACED = OrderPlaced(
+    order_id=ORDER_ID,
+    order_number=OrderNumber("7K3M-92QX"),
+    client_id=ClientId("shop"),
+    external_reference="536365",
+    customer_id=CUSTOMER,
+    personal=PersonalData(
+        "Ada Byron",
+        "ada@example.com",
+        "+441632960000",
+        Address("GB", "Ada Byron", "1 High St", None, "London", None, "N1 1AA"),
+        "tok_visa",
+    ),
+    currency=Currency("GBP"),
+    lines=(OrderLine(1, Sku("85123A"), "White hanging heart", 6, 255),),
+    shipping_minor=499,
+    tax_minor=0,
+    discount_minor=29,
+    total_minor=2000,
+    payment=PaymentMethod.TOKEN,
+)
+EXPECTED: dict[str, OrderEvent] = {
+    "order.placed.v1": PLACED,
+    "order.lines_cancelled.v1": OrderLinesCancelled(
+        ORDER_ID, (CancelledLine(1, Sku("85123A"), 2),), "damaged"
+    ),
+    "order.cancelled.v1": OrderCancelled(ORDER_ID, "changed my mind"),
+}
+
+
+@pytest.fixture
+def keys() -> DataKeys:
+    made = DataKeys(os.urandom(32))
+    made.create(CUSTOMER)
+    return made
+
+
+def envelope(number: int = 1) -> Envelope:
+    return Envelope(
+        event_id=UUID(int=number),
+        occurred_at=datetime(2010, 12, 1, 8, 26, tzinfo=UTC),
+        actor=Actor("shop", Role.SERVICE),
+        correlation_id="correlation",
+        causation_id="command",
+        command_id="command",
+        traceparent=None,
+    )
+
+
+def stored(keys: DataKeys, event: OrderEvent, *, previous_hash: bytes = b"\0" * 32) -> LogEntry:
+    made = EventMapper(keys).to_stored(
+        STREAM, 1, envelope(), event, customer_id=CUSTOMER, previous_hash=previous_hash
+    )
+    return LogEntry(1, STREAM, 1, made.topic, made.state, datetime.now(UTC), ORDER_ID)
+
+
+def test_every_event_type_has_a_golden_file() -> None:
+    assert {file.stem for file in GOLDEN.glob("*.json")} == (
+        set(CATALOG.current) | set(CATALOG.upcasters)
+    )
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_a_golden_event_still_means_the_same(name: str, keys: DataKeys) -> None:
+    golden = json.loads((GOLDEN / f"{name}.json").read_text())
+    entry = stored(keys, EXPECTED[name])
+
+    state = json.loads(entry.state)
+    assert entry.type == name
+    assert state["data"] == golden["data"]
+    assert EventMapper(keys).to_recorded(entry).event == EXPECTED[name]
+
+
+def test_a_golden_personal_part_is_what_is_sealed(keys: DataKeys) -> None:
+    golden = json.loads((GOLDEN / "order.placed.v1.json").read_text())
+    sealed = json.loads(stored(keys, PLACED).state)["sealed"]
+
+    plain = keys.open(CUSTOMER, sealed["box"], bound_to=envelope().event_id.bytes)
+    assert plain is not None
+    assert json.loads(plain) == golden["personal"]
+
+
+def test_no_personal_value_is_in_the_stored_bytes(keys: DataKeys) -> None:
+    state = stored(keys, PLACED).state
+    for value in (b"Ada", b"ada@", b"+4416", b"High St", b"London", b"N1 1AA", b"tok_visa"):
+        assert value not in state
+
+
+def test_who_may_not_see_personal_data_needs_no_key(keys: DataKeys) -> None:
+    entry = stored(keys, PLACED)
+    without = EventMapper(DataKeys(os.urandom(32)))
+
+    event = without.to_recorded(entry, open_sealed=False).event
+    assert isinstance(event, OrderPlaced)
+    assert event.personal == SEALED
+    with pytest.raises(KeyMissingError):
+        without.to_recorded(entry)
+
+
+def test_without_the_key_personal_data_is_forgotten_and_the_rest_is_not(keys: DataKeys) -> None:
+    entry = stored(keys, PLACED)
+    keys.learn(CUSTOMER, None)
+
+    event = EventMapper(keys).to_recorded(entry).event
+    assert isinstance(event, OrderPlaced)
+    assert event.personal == ERASED
+    assert event.total_minor == PLACED.total_minor
+
+
+def test_a_data_key_is_bound_to_its_customer(keys: DataKeys) -> None:
+    wrapped = keys.wrapped(CUSTOMER)
+    with pytest.raises(InvalidTag):
+        keys.learn(CustomerId("somebody-else"), wrapped)
+
+
+def test_two_seals_of_one_text_differ(keys: DataKeys) -> None:
+    one, two = (keys.seal(CUSTOMER, b"same", bound_to=b"event") for _ in range(2))
+    assert one != two
+
+
+def test_the_hash_covers_stream_version_name_and_bytes() -> None:
+    one = event_hash("order-1", 1, "order.placed.v1", b"{}")
+    others = [
+        event_hash("order-2", 1, "order.placed.v1", b"{}"),
+        event_hash("order-1", 2, "order.placed.v1", b"{}"),
+        event_hash("order-1", 1, "order.cancelled.v1", b"{}"),
+        event_hash("order-1", 1, "order.placed.v1", b"{ }"),
+    ]
+    assert one not in others
+    assert len({*others}) == 4
+
+
+def test_each_event_names_the_hash_before_it(keys: DataKeys) -> None:
+    entry = stored(keys, EXPECTED["order.cancelled.v1"], previous_hash=b"\1" * 32)
+    assert json.loads(entry.state)["previous_hash"] == "01" * 32
+
+
+def test_an_old_version_is_led_to_the_newest_step_by_step(keys: DataKeys) -> None:
+    def reason_became_required(data: dict[str, Any]) -> dict[str, Any]:
+        return {**data, "reason": data.get("why", "not said")}
+
+    def why_became_reason(data: dict[str, Any]) -> dict[str, Any]:
+        return {key: value for key, value in data.items() if key != "why"}
+
+    catalog = Catalog(
+        current={"order.cancelled.v3": OrderCancelled},
+        upcasters={
+            "order.cancelled.v1": ("order.cancelled.v2", reason_became_required),
+            "order.cancelled.v2": ("order.cancelled.v3", why_became_reason),
+        },
+    )
+    state = json.loads(stored(keys, EXPECTED["order.cancelled.v1"]).state)
+    state["data"] = {"order_id": str(ORDER_ID), "why": "too late"}
+    entry = LogEntry(
+        1, STREAM, 1, "order.cancelled.v1", json.dumps(state).encode(), datetime.now(UTC), ORDER_ID
+    )
+
+    recorded = EventMapper(keys, catalog).to_recorded(entry)
+    assert recorded.event == OrderCancelled(ORDER_ID, "too late")
+    assert recorded.type == "order.cancelled.v1"
+
+
+def test_a_name_that_is_in_no_catalog_is_refused(keys: DataKeys) -> None:
+    entry = stored(keys, EXPECTED["order.cancelled.v1"])
+    unknown = LogEntry(1, STREAM, 1, "order.eaten.v1", entry.state, entry.recorded_at, ORDER_ID)
+    with pytest.raises(UnknownEventTypeError):
+        EventMapper(keys).to_recorded(unknown)
