@@ -28,7 +28,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from api.importing.reading import NotAnOrderFileError
+from api.importing.reading import NotAnOrderFileError, OrderFile
 from api.importing.rejects import RejectsFileError
 from api.importing.report import Report
 from api.importing.report_text import report_lines
@@ -85,6 +85,8 @@ def import_file(
     )
     client = offline_client if dry_run else platform_client
     try:
+        if not file.is_fifo():
+            OrderFile(file).close()  # a fault of the file is told before one of the platform
         report = asyncio.run(_import(client, file, options))
     except (NotAnOrderFileError, RejectsFileError) as error:
         raise _exit(str(error), 2) from None
@@ -103,10 +105,24 @@ async def _import(
 ) -> Report:
     console = Console(stderr=True)
     async with new_client(options.concurrency) as client:
+        if not options.dry_run:
+            await _require_answer(client)
         if not console.is_terminal:
             return await run(client, file, options, progress=PlainProgress())
         with bars(console) as progress:
             return await run(client, file, options, progress=BarProgress(progress))
+
+
+async def _require_answer(client: httpx.AsyncClient) -> None:
+    """Say at once that nothing listens; the patience of the import is for what went away later."""
+    try:
+        await client.get("/healthz", auth=None)
+    except httpx.ConnectError as error:
+        raise ImportStoppedError(
+            f"Nothing answers at {client.base_url}: start the platform with ./run up."
+        ) from error
+    except httpx.HTTPError:
+        return  # it is there, if unwell: the import waits for it
 
 
 def offline_client(_concurrency: int) -> httpx.AsyncClient:
@@ -118,28 +134,28 @@ def platform_client(concurrency: int) -> httpx.AsyncClient:
     """Make a client of the running platform, with a token of the service `import`.
 
     Raises:
-        ImportStoppedError: there is no platform, or its address is none.
+        ImportStoppedError: there is no platform here, or its address is none.
     """
-    from infrastructure.local.home import load_home_environment  # noqa: PLC0415 - not in a dry run
+    from infrastructure.local.errors import LocalError
+    from infrastructure.local.home import load_home_environment
 
-    load_home_environment()
-    url = os.environ.get("ORDERTRAIL_PUBLIC_URL")
-    if not url:
-        raise ImportStoppedError("The platform was never started here: run ./run up first.")
     try:
+        load_home_environment()
         return httpx.AsyncClient(
-            base_url=url,
+            base_url=os.environ["ORDERTRAIL_PUBLIC_URL"],
             auth=ServiceToken(),
             timeout=REQUEST_TIMEOUT_S,
             limits=httpx.Limits(max_connections=concurrency),
             trust_env=False,
         )
-    except httpx.InvalidURL as error:
-        raise ImportStoppedError(f"ORDERTRAIL_PUBLIC_URL is not a URL: {url}") from error
+    except LocalError as error:
+        raise ImportStoppedError(str(error)) from error
+    except (KeyError, httpx.InvalidURL) as error:
+        raise ImportStoppedError("ORDERTRAIL_PUBLIC_URL is not set, or not a URL") from error
 
 
 class ServiceToken(httpx.Auth):
-    """Adds a token; mints a new one at half its life, as a long import outlives any."""
+    """Adds a token; signs a new one at half its life, as a long import outlives any."""
 
     def __init__(self) -> None:
         self._token = ""
@@ -147,12 +163,20 @@ class ServiceToken(httpx.Auth):
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         if time.monotonic() >= self._renew_at_s:
-            from infrastructure.local.keys import mint_token  # noqa: PLC0415 - as above
-
-            self._token = mint_token("service", CLIENT_ID, TOKEN_TTL_S)
+            self._token = _new_token()
             self._renew_at_s = time.monotonic() + TOKEN_TTL_S / 2
         request.headers["Authorization"] = f"Bearer {self._token}"
         yield request
+
+
+def _new_token() -> str:
+    from infrastructure.local.errors import LocalError
+    from infrastructure.local.keys import mint_token
+
+    try:
+        return mint_token("service", CLIENT_ID, TOKEN_TTL_S)
+    except LocalError as error:
+        raise ImportStoppedError(str(error)) from error
 
 
 class RateColumn(ProgressColumn):

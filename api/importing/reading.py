@@ -79,6 +79,9 @@ class OrderFile:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
         self._text.close()
 
     def bytes_read(self) -> int:
