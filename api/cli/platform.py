@@ -10,6 +10,7 @@ import typer
 from api.cli.progress import Progress
 
 NOT_RUNNING = 3
+LITTLE_BYTES = 20_000_000
 SHOWN = ("name", "pid", "port", "state", "restarts")
 
 
@@ -29,10 +30,10 @@ def up(
 
     Stays until Ctrl-C and stops everything then; with -d it goes on in the background.
     """
-    from infrastructure.local import control  # noqa: PLC0415 - help is instant
-    from infrastructure.local.home import Home  # noqa: PLC0415
-    from infrastructure.local.lock import AlreadyHeldError  # noqa: PLC0415
-    from infrastructure.local.plan import platform_plan  # noqa: PLC0415
+    from infrastructure.local import control
+    from infrastructure.local.home import Home
+    from infrastructure.local.lock import AlreadyHeldError
+    from infrastructure.local.plan import platform_plan
 
     home = Home.current()
     if detach:
@@ -54,8 +55,8 @@ def up(
 
 def down() -> None:
     """Stop the platform. Its data is kept."""
-    from infrastructure.local.control import stop_platform  # noqa: PLC0415
-    from infrastructure.local.home import Home  # noqa: PLC0415
+    from infrastructure.local.control import stop_platform
+    from infrastructure.local.home import Home
 
     home = Home.current()
     if stop_platform(home):
@@ -69,8 +70,8 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="For programs: one JSON object.")] = False,
 ) -> None:
     """Show each process of the platform. Exits with 3 where none is running."""
-    from infrastructure.local.control import current_state  # noqa: PLC0415
-    from infrastructure.local.home import Home  # noqa: PLC0415
+    from infrastructure.local.control import current_state
+    from infrastructure.local.home import Home
 
     home = Home.current()
     state = current_state(home)
@@ -81,13 +82,16 @@ def status(
         typer.echo(f"No platform is running in {home.path}. `./run up` starts one.")
     else:
         _print_table(state)
+        if (full := home.full_disk(LITTLE_BYTES)) is not None:
+            # state.json can't be written then, so that the table may be out of date.
+            typer.echo(f"{full}: what runs comes back by itself once there is room.")
     if state is None:
         raise typer.Exit(NOT_RUNNING)
 
 
 def _print_table(state: Mapping[str, Any]) -> None:
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
+    from rich.console import Console
+    from rich.table import Table
 
     table = Table(title=f"{state['url'] or ''} ({state['phase']})", title_justify="left")
     for heading in (*SHOWN, "last end"):

@@ -1,11 +1,12 @@
 """What the one who started the platform sees: how far it is, and later who had to be restarted."""
 
+import shutil
 import sys
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
-MARKS = {"ready": "✓", "starting": "…", "waiting": "·", "backing-off": "!", "stopping": "…"}
+DONE = {"starting": "ready", "ready": "ready", "stopping": "stopped"}
 
 
 class Progress:
@@ -46,9 +47,8 @@ class Progress:
             if before != "ready" and self._on_ready is not None:
                 self._on_ready(state["url"])
         elif self._live:
-            rows = state["processes"]
-            marks = (f"{MARKS.get(row['state'], ' ')} {row['name']}" for row in rows)
-            self._write(f"\r\x1b[2K{self._phase}: {'  '.join(marks)}")
+            columns = shutil.get_terminal_size().columns
+            self._write(f"\r\x1b[2K{_line(state)[: columns - 1]}")
 
     def _clear(self) -> None:
         if self._live:
@@ -57,3 +57,12 @@ class Progress:
     def _write(self, text: str) -> None:
         sys.stderr.write(text)
         sys.stderr.flush()
+
+
+def _line(state: Mapping[str, Any]) -> str:
+    rows, phase = state["processes"], state["phase"]
+    done = DONE.get(phase)
+    left = [row["name"] for row in rows if row["state"] != done]
+    if done is None or not left:
+        return str(phase)
+    return f"{phase}: {len(rows) - len(left)} of {len(rows)} {done}, waiting for {', '.join(left)}"

@@ -10,6 +10,8 @@ append); the few lines that are written in that very instant can be lost.
 """
 
 import asyncio
+import errno
+import os
 import shutil
 import signal
 import time
@@ -108,6 +110,8 @@ class Child:
             started = time.monotonic()
             log_from = self.log.stat().st_size if self.log.exists() else 0
             self.last_end = await self._run_once()
+            if _tells_full_disk(log_tail(self.log, log_from)):
+                self.last_end += ": the disk is full"
             self.identity = None
             first = self._first_ready is not None and not self._first_ready.done()
             if first and attempts >= FIRST_START_ATTEMPTS:
@@ -172,13 +176,17 @@ class Child:
 
     def _failure(self, what: str, log_from: int) -> LocalError:
         tail = log_tail(self.log, log_from)
-        full = "No space left on device" in tail
-        why = f"{self.program.name} {what}" + (": the disk is full" if full else "")
+        full = _tells_full_disk(tail) and "the disk is full" not in what
+        why = f"{self.program.name} {what}{': the disk is full' if full else ''}"
         return LocalError(f"{why}. The end of {self.log}:\n{tail or '  (it said nothing)'}")
 
     def _set(self, state: State) -> None:
         self.state = state
         self._changed()
+
+
+def _tells_full_disk(log: str) -> bool:
+    return os.strerror(errno.ENOSPC) in log
 
 
 def _how(returncode: int) -> str:

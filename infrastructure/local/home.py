@@ -51,12 +51,8 @@ class Home:
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._check_format()
-            free = shutil.disk_usage(self.path).free
-            if free < FREE_BYTES_NEEDED:
-                raise LocalError(
-                    f"the disk of {self.path} is full: {free // 1_000_000} MB are free, "
-                    f"{FREE_BYTES_NEEDED // 1_000_000} MB are needed"
-                )
+            if (full := self.full_disk(FREE_BYTES_NEEDED)) is not None:
+                raise LocalError(full)
             self.path.chmod(0o700)
             if not (self.path / "format").exists():
                 write_whole(self.path / "format", f"{FORMAT}\n")
@@ -78,6 +74,16 @@ class Home:
                 f"the data in {self.path} has format {found}, this version has format {FORMAT} and "
                 f"can't read it. To start afresh, without the old data: rm -r {self.path}"
             )
+
+    def full_disk(self, needed_bytes: int) -> str | None:
+        """Say that the disk has less than this left, or None if it hasn't."""
+        free = shutil.disk_usage(self.path).free
+        if free >= needed_bytes:
+            return None
+        return (
+            f"the disk of {self.path} is full: {free // 1_000_000} MB are free, "
+            f"{needed_bytes // 1_000_000} MB are needed"
+        )
 
     def remembered_ports(self, names: Iterable[str], avoid: int) -> Mapping[str, int]:
         """Give each name the port that it had, or a new one where that is taken now."""

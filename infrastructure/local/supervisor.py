@@ -61,6 +61,7 @@ class Supervisor:
         self._phase = "starting"
         self._failure: str | None = None
         self._saved = ""
+        self._unsaved: str | None = None
         self._tiers = [
             [Child(program, home.log(program.name), self._save) for program in tier.programs]
             for tier in plan.tiers
@@ -151,9 +152,12 @@ class Supervisor:
         try:
             write_whole(self._home.path / "state.json", text, durable=False)
             self._saved = text
+            self._unsaved = None
         except OSError as error:
             # A full disk must not take down what still runs; `status` is out of date until then.
-            sys.stderr.write(f"state.json can't be written: {error.strerror}\n")
+            if error.strerror != self._unsaved:
+                sys.stderr.write(f"state.json can't be written: {error.strerror}\n")
+            self._unsaved = error.strerror
         self._told()
 
 
