@@ -101,7 +101,7 @@ def order_reader(store: StoreSettings, *, pool_size: int) -> OrderReader:
         datastore = open_datastore(
             store.postgres_url.get_secret_value(),
             pool_size=pool_size,
-            connect_timeout_s=store.pool_timeout_s,
+            connect_timeout_s=store.read_timeout_s,
         )
         return EventLogRecorder(datastore)
 

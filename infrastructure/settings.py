@@ -25,6 +25,7 @@ class StoreSettings(_Group):
     master_key_file: Path
     pool_size: int = Field(default=8, ge=1)
     pool_timeout_s: float = Field(default=5.0, gt=0)
+    read_timeout_s: float = Field(default=1.0, gt=0)
 
 
 class KafkaSettings(_Group):

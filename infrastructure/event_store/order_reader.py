@@ -4,7 +4,8 @@ Blocking; safe to use from several threads.
 """
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from eventsourcing.persistence import InterfaceError, OperationalError
@@ -36,12 +37,24 @@ class OrderReader:
         self, order_id: OrderId, *, open_sealed: bool = True
     ) -> Sequence[Recorded[OrderEvent]]:
         """Read every event of an order in log order. Raises UnavailableError."""
-        entries = self._ask(lambda recorder: recorder.read_order(order_id))
+        entries = self._ask(lambda recorder: recorder.read_orders([order_id]))
         return self.open(entries, open_sealed=open_sealed)
 
     def fold(self, order_id: OrderId) -> OrderDocument | None:
         """Fold an order from its beginning; None if there is no such order."""
         return fold(self.events(order_id))
+
+    def fold_many(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, OrderDocument]:
+        """Fold several orders in one round trip; those that don't exist are left out."""
+        if not order_ids:
+            return {}
+        entries = self._ask(lambda recorder: recorder.read_orders(order_ids))
+        by_order: dict[OrderId, list[Recorded[OrderEvent]]] = defaultdict(list)
+        for recorded in self.open(entries):
+            if recorded.order_id is not None:
+                by_order[recorded.order_id].append(recorded)
+        folds = {order_id: fold(events) for order_id, events in by_order.items()}
+        return {order_id: one for order_id, one in folds.items() if one is not None}
 
     def open(
         self, entries: Iterable[LogEntry], *, open_sealed: bool = True

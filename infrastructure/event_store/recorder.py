@@ -23,7 +23,7 @@ _COLUMNS = (
     " order_id FROM events"
 )
 ENTRIES_AFTER = f"{_COLUMNS} WHERE notification_id > %s ORDER BY notification_id LIMIT %s"
-ENTRIES_OF_ORDER = f"{_COLUMNS} WHERE order_id = %s ORDER BY notification_id"
+ENTRIES_OF_ORDERS = f"{_COLUMNS} WHERE order_id = ANY(%s) ORDER BY notification_id"
 HEAD = "SELECT coalesce(max(notification_id), 0) AS head FROM events"
 ENTRIES_OF_STREAM = f"{_COLUMNS} WHERE originator_id = %s ORDER BY originator_version"
 ORDERS = "SELECT count(*) AS orders FROM unique_names WHERE scope = 'order_number'"
@@ -57,10 +57,10 @@ class EventLogRecorder(PostgresApplicationRecorder):
         with self.datastore.get_connection() as connection:
             return read_log(connection, after=after, limit=limit)
 
-    def read_order(self, order_id: OrderId) -> Sequence[LogEntry]:
-        """Read every stream of one order, in log order."""
+    def read_orders(self, order_ids: Sequence[OrderId]) -> Sequence[LogEntry]:
+        """Read every stream of several orders, in log order."""
         with self.datastore.get_connection() as connection:
-            rows = connection.execute(ENTRIES_OF_ORDER, [order_id], prepare=True)
+            rows = connection.execute(ENTRIES_OF_ORDERS, [list(order_ids)], prepare=True)
             return [log_entry(row) for row in rows]
 
     def head(self) -> int:

@@ -9,51 +9,29 @@ The offsets committed to Kafka are for its tools only.
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 
 import redis
 import structlog
 from confluent_kafka import Consumer, KafkaException, TopicPartition
-from prometheus_client import Counter, Gauge, Histogram
 
-from domain.ids import OrderId
 from infrastructure import composition
 from infrastructure.event_store.order_reader import OrderReader
 from infrastructure.kafka import messages, topics
 from infrastructure.kafka.messages import Delivered
 from infrastructure.kafka.topics import Incarnation, TopicChangedError
+from infrastructure.processes.shard_projection import ShardProjection
 from infrastructure.processes.worker import Health, run_worker
-from infrastructure.redis import layout
-from infrastructure.redis.layout import StoredDocument
-from infrastructure.redis.shard import (
-    Change,
-    DocumentMovedError,
-    ProgressMovedError,
-    ShardWriter,
-)
+from infrastructure.redis.shard import ProgressMovedError, ShardWriter
 from infrastructure.settings import KafkaSettings, Settings
-from projections.order.document import GapError, OrderDocument, project
 
 BATCH = 500
 POLL_S = 0.2
 CHECK_S = 2.0
 """How often a quiet projector makes sure that neither Kafka nor Redis was wiped."""
-ATTEMPTS = 5
-"""Times a batch is folded again because a document was changed meanwhile."""
-CORRELATIONS_LOGGED = 20
 
 _log = structlog.get_logger(__name__)
-_applied = Counter("ordertrail_projector_events", "Events taken into documents")
-_gaps = Counter("ordertrail_projector_gaps", "Orders folded from the store to close a gap")
-_delay = Histogram(
-    "ordertrail_projector_delay_seconds",
-    "From recorded in the log to readable in Redis, for the newest event of a batch",
-    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60, 600),
-)
-_position = Gauge(
-    "ordertrail_projector_position", "Log position the shard is complete to", ["partition"]
-)
 
 
 def serve(port: int) -> None:
@@ -102,7 +80,7 @@ class _Subscription:
         self._topic = topic
         self._client = client
         self._reader = reader
-        self._shards: dict[int, _Shard] = {}
+        self._shards: dict[int, ShardProjection] = {}
         self._consumer = Consumer(
             {
                 "bootstrap.servers": kafka.kafka_bootstrap,
@@ -156,7 +134,7 @@ class _Subscription:
             asynchronous=True,
         )
 
-    def _read_on(self, partition: int, shard: "_Shard", stored: str) -> None:
+    def _read_on(self, partition: int, shard: ShardProjection, stored: str) -> None:
         """Go on from what Redis has: another projector was here, or what was applied is lost."""
         offset = shard.resume(stored)
         _log.warning("progress_moved", partition=partition, offset=offset)
@@ -164,7 +142,7 @@ class _Subscription:
 
     def _on_assign(self, consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
         self._shards = {
-            one.partition: _Shard(
+            one.partition: ShardProjection(
                 ShardWriter(self._client, one.partition), self._reader, self._topic, one.partition
             )
             for one in partitions
@@ -177,94 +155,3 @@ class _Subscription:
 
     def _on_revoke(self, _consumer: Consumer, _partitions: Sequence[TopicPartition]) -> None:
         self._shards = {}
-
-
-class _Shard:
-    """One partition and the shard of the read models that it feeds."""
-
-    def __init__(
-        self, writer: ShardWriter, reader: OrderReader, topic: Incarnation, partition: int
-    ) -> None:
-        self.writer = writer
-        self.next_offset = 0
-        self.progress = ""
-        self._reader = reader
-        self._topic = topic
-        self._partition = partition
-
-    def resume(self, stored: str) -> int:
-        """Take the shard's stored progress; give the offset to read on from."""
-        self.progress = stored
-        incarnation, _, offset = stored.rpartition(" ")
-        self.next_offset = int(offset) if incarnation == str(self._topic) else 0
-        return self.next_offset
-
-    def project(self, batch: Sequence[Delivered]) -> None:
-        """Apply a batch once, whole. Raises ProgressMovedError with nothing applied."""
-        batch = [one for one in batch if one.next_offset > self.next_offset]
-        if not batch:
-            return
-        last = batch[-1]
-        after = f"{self._topic} {last.next_offset}"
-        for _ in range(ATTEMPTS):
-            changes = self._changes(batch)
-            try:
-                self.writer.apply(
-                    changes, before=self.progress, after=after, position=last.position
-                )
-            except DocumentMovedError:
-                continue
-            self.progress, self.next_offset = after, last.next_offset
-            self._tell(batch)
-            return
-        raise DocumentMovedError(f"partition {self._partition}: documents kept moving")
-
-    def _changes(self, batch: Sequence[Delivered]) -> Sequence[Change]:
-        entries = [one.entry for one in batch if one.entry is not None]
-        recorded = self._reader.open(entries)
-        touched = list(dict.fromkeys(_order_of(one.order_id) for one in recorded))
-        read: Mapping[OrderId, StoredDocument | None] = self.writer.read(touched)
-        before = {
-            order_id: None if stored is None else layout.to_document(stored)
-            for order_id, stored in read.items()
-        }
-        after: dict[OrderId, OrderDocument | None] = dict(before)
-        for one in recorded:
-            order_id = _order_of(one.order_id)
-            try:
-                after[order_id] = project(after[order_id], one)
-            except GapError:
-                _gaps.inc()
-                after[order_id] = self._reader.fold(order_id)
-        return [
-            Change(read[order_id], document)
-            for order_id, document in after.items()
-            if document is not None and document is not before[order_id]
-        ]
-
-    def _tell(self, batch: Sequence[Delivered]) -> None:
-        last = batch[-1]
-        _position.labels(str(self._partition)).set(last.position)
-        events = [one for one in batch if one.entry is not None]
-        if not events:
-            return
-        _applied.inc(len(events))
-        newest = events[-1].entry
-        if newest is not None:
-            _delay.observe(max(0.0, time.time() - newest.recorded_at.timestamp()))
-        _log.info(
-            "applied",
-            partition=self._partition,
-            events=len(events),
-            first=events[0].position,
-            last=events[-1].position,
-            correlation_ids=list(
-                dict.fromkeys(one.correlation_id for one in events[:CORRELATIONS_LOGGED])
-            ),
-        )
-
-
-def _order_of(order_id: OrderId | None) -> OrderId:
-    if order_id is None:
-        raise AssertionError("every event of this topic belongs to an order")
-    return order_id

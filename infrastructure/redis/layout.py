@@ -97,12 +97,16 @@ def to_document(stored: StoredDocument) -> OrderDocument:
     return OrderDocument(orjson.loads(stored.body), stored.header.versions)
 
 
-def encode_change(
-    old: Header | None, expected: str, document: OrderDocument
-) -> Sequence[str | bytes]:
-    """Write one document's arguments for apply.lua. `expected`: the position read, '' for none."""
+def apply_keys(partition: int) -> Sequence[str]:
+    """Give the keys of apply.lua."""
+    return [progress_key(partition), position_key(partition), prefix(partition)]
+
+
+def encode_change(old: StoredDocument | None, document: OrderDocument) -> Sequence[str | bytes]:
+    """Write the arguments of apply.lua that put a document in the place of what was read."""
     value, header = encode(document)
-    leaves = [] if old is None else [name for name in old.lists if name not in header.lists]
+    expected = "" if old is None else str(old.position).zfill(POSITION_DIGITS)
+    leaves = [] if old is None else [n for n in old.header.lists if n not in header.lists]
     return [
         str(document.order_id),
         expected,

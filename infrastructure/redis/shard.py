@@ -75,16 +75,8 @@ class ShardWriter:
         written = list(changes)
         arguments: list[str | bytes] = [before, after, str(position), str(len(written))]
         for change in written:
-            old = change.read
-            expected = "" if old is None else str(old.position).zfill(layout.POSITION_DIGITS)
-            header = None if old is None else old.header
-            arguments += layout.encode_change(header, expected, change.document)
-        keys = [
-            layout.progress_key(self._partition),
-            layout.position_key(self._partition),
-            layout.prefix(self._partition),
-        ]
-        outcome: Any = self._apply(keys=keys, args=arguments)
+            arguments += layout.encode_change(change.read, change.document)
+        outcome: Any = self._apply(keys=layout.apply_keys(self._partition), args=arguments)
         if outcome[0] == b"progress":
             raise ProgressMovedError(bytes(outcome[1]).decode())
         if outcome[0] == b"moved":

@@ -34,6 +34,7 @@ from projections.ports import (
 )
 
 POLL_S = 0.01
+ASK_STORE_EVERY_S = 1.0
 _REDIS_DOWN = (RedisError, OSError, TimeoutError)
 _log = structlog.get_logger(__name__)
 
@@ -60,6 +61,8 @@ class RedisOrderViews:
         # A new process can't know what others have answered: it begins as after an outage.
         self._lost = True
         self._catch_up_to: int | None = None
+        self._regaining = asyncio.Lock()
+        self._ask_store_at = 0.0
 
     async def find(
         self, order_id: OrderId, *, min_position: int, wait_s: float
@@ -142,9 +145,8 @@ class RedisOrderViews:
         try:
             if self._lost:
                 await self._regain()
-            if self._catch_up_to is not None and await self.as_of_position() < self._catch_up_to:
+            if not await self._caught_up():
                 return None
-            self._catch_up_to = None
             value: Any = await self._client.get(layout.document_key(order_id, self._partitions))
         except _REDIS_DOWN as error:
             if not self._lost:
@@ -153,16 +155,34 @@ class RedisOrderViews:
             return None
         return None if value is None else layout.decode(value)
 
+    async def _caught_up(self) -> bool:
+        awaited = self._catch_up_to
+        if awaited is None:
+            return True
+        if await self.as_of_position() < awaited:
+            return False
+        if self._catch_up_to == awaited:
+            self._catch_up_to = None
+            _log.info("redis_trusted", position=awaited)
+        return True
+
     async def _regain(self) -> None:
-        await self._client.ping()
+        """Find out, one caller for all, how far the views must come to be believed again."""
         loop = asyncio.get_running_loop()
-        try:
-            self._catch_up_to = await loop.run_in_executor(self._threads, self._reader.head)
-        except UnavailableError:
-            # With the event store away too, what Redis has is the newest that can be had.
-            return
-        self._lost = False
-        _log.info("redis_trusted", once_at=self._catch_up_to)
+        async with self._regaining:
+            if not self._lost:
+                return
+            await self._client.ping()
+            if loop.time() < self._ask_store_at:
+                return
+            try:
+                self._catch_up_to = await loop.run_in_executor(self._threads, self._reader.head)
+            except UnavailableError:
+                # With the event store away too, what Redis has is the newest that can be had.
+                self._ask_store_at = loop.time() + ASK_STORE_EVERY_S
+                return
+            self._lost = False
+            _log.info("redis_regained", catch_up_to=self._catch_up_to)
 
     async def _fold(self, order_id: OrderId) -> OrderDocument | None:
         if self._folds >= self._most_folds:
@@ -178,26 +198,25 @@ class RedisOrderViews:
         """Leave a fold in Redis, unless what is there is as new: nobody may see an older one."""
         if self._lost:
             return
-        partition = layout.partition_of(document.order_id, self._partitions)
         try:
-            key = layout.document_key(document.order_id, self._partitions)
-            value: Any = await self._client.get(key)
-            old = None if value is None else layout.decode(value)
-            if old is not None and old.position >= document.position:
-                return
-            expected = "" if old is None else str(old.position).zfill(layout.POSITION_DIGITS)
-            change = layout.encode_change(None if old is None else old.header, expected, document)
-            await self._apply(
-                keys=[
-                    layout.progress_key(partition),
-                    layout.position_key(partition),
-                    layout.prefix(partition),
-                ],
-                args=[LEAVE_PROGRESS, "", "0", "1", *change],
-            )
+            while not await self._written_back(document):
+                pass  # the projector was faster; each time it is, what it left is newer
         except _REDIS_DOWN as error:
             _log.warning("redis_lost", reason=type(error).__name__)
             self._lost = True
+
+    async def _written_back(self, document: OrderDocument) -> bool:
+        key = layout.document_key(document.order_id, self._partitions)
+        value: Any = await self._client.get(key)
+        old = None if value is None else layout.decode(value)
+        if old is not None and old.position >= document.position:
+            return True
+        partition = layout.partition_of(document.order_id, self._partitions)
+        outcome: Any = await self._apply(
+            keys=layout.apply_keys(partition),
+            args=[LEAVE_PROGRESS, "", "0", "1", *layout.encode_change(old, document)],
+        )
+        return bool(outcome[0] == b"applied")
 
 
 def _order_id(sort_key: str) -> OrderId:

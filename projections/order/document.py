@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeAlias, assert_never
+from uuid import UUID
 
 from domain.envelope import Recorded
 from domain.ids import CustomerId, OrderId, StreamId
@@ -46,7 +47,7 @@ class OrderDocument:
 
     @property
     def order_id(self) -> OrderId:
-        return OrderId(self.body["order_id"])
+        return OrderId(UUID(self.body["order_id"]))
 
     @property
     def customer_id(self) -> CustomerId:

@@ -1,0 +1,146 @@
+"""Takes one partition's messages into its shard of the read models, each exactly once.
+
+A batch is folded over the documents as they were read, and written with the shard's progress
+in one script, or not at all.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+
+import structlog
+from prometheus_client import Counter, Gauge, Histogram
+
+from domain.envelope import Recorded
+from domain.ids import OrderId
+from domain.order.events import OrderEvent
+from infrastructure.event_store.order_reader import OrderReader
+from infrastructure.kafka.messages import Delivered
+from infrastructure.kafka.topics import Incarnation
+from infrastructure.redis import layout
+from infrastructure.redis.layout import StoredDocument
+from infrastructure.redis.shard import Change, DocumentMovedError, ShardWriter
+from projections.order.document import GapError, OrderDocument, project
+
+ATTEMPTS = 5
+"""Times a batch is folded again because a document was changed meanwhile."""
+CORRELATIONS_LOGGED = 20
+
+_log = structlog.get_logger(__name__)
+_applied = Counter("ordertrail_projector_events", "Events taken into documents")
+_gaps = Counter("ordertrail_projector_gaps", "Orders folded from the store to close a gap")
+_delay = Histogram(
+    "ordertrail_projector_delay_seconds",
+    "From recorded in the log to readable in Redis, for the newest event of a batch",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60, 600),
+)
+_position = Gauge(
+    "ordertrail_projector_position", "Log position the shard is complete to", ["partition"]
+)
+
+
+class ShardProjection:
+    """One partition and the shard of the read models that it feeds."""
+
+    def __init__(
+        self, writer: ShardWriter, reader: OrderReader, topic: Incarnation, partition: int
+    ) -> None:
+        self.writer = writer
+        self.next_offset = 0
+        self.progress = ""
+        self._seen_to = 0
+        self._reader = reader
+        self._topic = topic
+        self._partition = partition
+
+    def resume(self, stored: str) -> int:
+        """Take the shard's stored progress; give the offset to read on from."""
+        self.progress = stored
+        # Up to here somebody may have seen what Redis no longer has: see _missing.
+        self._seen_to = self._reader.head()
+        incarnation, _, offset = stored.rpartition(" ")
+        self.next_offset = int(offset) if incarnation == str(self._topic) else 0
+        return self.next_offset
+
+    def project(self, batch: Sequence[Delivered]) -> None:
+        """Apply a batch once, whole. Raises ProgressMovedError with nothing applied."""
+        batch = [one for one in batch if one.next_offset > self.next_offset]
+        if not batch:
+            return
+        last = batch[-1]
+        after = f"{self._topic} {last.next_offset}"
+        for _ in range(ATTEMPTS):
+            changes = self._changes(batch)
+            try:
+                self.writer.apply(
+                    changes, before=self.progress, after=after, position=last.position
+                )
+            except DocumentMovedError:
+                continue
+            self.progress, self.next_offset = after, last.next_offset
+            self._tell(batch)
+            return
+        raise DocumentMovedError(f"partition {self._partition}: documents kept moving")
+
+    def _changes(self, batch: Sequence[Delivered]) -> Sequence[Change]:
+        entries = [one.entry for one in batch if one.entry is not None]
+        recorded = self._reader.open(entries)
+        touched = list(dict.fromkeys(_order_of(one.order_id) for one in recorded))
+        read: Mapping[OrderId, StoredDocument | None] = self.writer.read(touched)
+        before = {
+            order_id: None if stored is None else layout.to_document(stored)
+            for order_id, stored in read.items()
+        }
+        after: dict[OrderId, OrderDocument | None] = dict(before)
+        after |= self._reader.fold_many(self._missing(recorded, before))
+        for one in recorded:
+            order_id = _order_of(one.order_id)
+            try:
+                after[order_id] = project(after[order_id], one)
+            except GapError:
+                _gaps.inc()
+                after[order_id] = self._reader.fold(order_id)
+        return [
+            Change(read[order_id], document)
+            for order_id, document in after.items()
+            if document is not None and document is not before[order_id]
+        ]
+
+    def _missing(
+        self,
+        recorded: Sequence[Recorded[OrderEvent]],
+        before: Mapping[OrderId, OrderDocument | None],
+    ) -> Sequence[OrderId]:
+        """Name orders whose document is gone, rather than new.
+
+        Built up again event by event, they would be seen as they once were; so they are folded
+        from the store, whole.
+        """
+        old = {_order_of(one.order_id) for one in recorded if one.position <= self._seen_to}
+        return [order_id for order_id in old if before[order_id] is None]
+
+    def _tell(self, batch: Sequence[Delivered]) -> None:
+        last = batch[-1]
+        _position.labels(str(self._partition)).set(last.position)
+        events = [one for one in batch if one.entry is not None]
+        if not events:
+            return
+        _applied.inc(len(events))
+        newest = events[-1].entry
+        if newest is not None:
+            _delay.observe(max(0.0, time.time() - newest.recorded_at.timestamp()))
+        _log.info(
+            "applied",
+            partition=self._partition,
+            events=len(events),
+            first=events[0].position,
+            last=events[-1].position,
+            correlation_ids=list(
+                dict.fromkeys(one.correlation_id for one in events[:CORRELATIONS_LOGGED])
+            ),
+        )
+
+
+def _order_of(order_id: OrderId | None) -> OrderId:
+    if order_id is None:
+        raise AssertionError("every event of this topic belongs to an order")
+    return order_id

@@ -1,0 +1,272 @@
+"""The reading side on a real Redis and event store: it answers, and never goes back in time."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from uuid import uuid4
+
+import orjson
+import pytest
+import redis.asyncio
+
+from commands.ports import Answer
+from domain.errors import DomainError, UnavailableError
+from domain.ids import CustomerId, OrderId
+from infrastructure import composition
+from infrastructure.redis.views import RedisOrderViews
+from infrastructure.settings import StoreSettings
+from projections.ports import OrderQuery, TooManyFoldsError, ViewsUnavailableError
+from tests.integration.pipeline.conftest import Pipeline
+
+NOBODY = "redis://127.0.0.1:1/0"
+
+
+def make_views(
+    pipeline: Pipeline, client: "redis.asyncio.Redis", *, folds: int = 4, waiting: int = 100
+) -> RedisOrderViews:
+    return RedisOrderViews(
+        client,
+        pipeline.reader,
+        partitions=pipeline.kafka.order_partitions,
+        folds_at_once=folds,
+        folds_waiting=waiting,
+    )
+
+
+@pytest.fixture
+async def client(pipeline: Pipeline) -> AsyncIterator["redis.asyncio.Redis"]:
+    url = pipeline.views.redis_url.get_secret_value()
+    async with redis.asyncio.from_url(url, protocol=3) as opened:
+        yield opened
+
+
+@pytest.fixture
+def views(pipeline: Pipeline, client: "redis.asyncio.Redis") -> RedisOrderViews:
+    return make_views(pipeline, client)
+
+
+async def test_a_fresh_order_is_read_before_any_worker_has_seen_it(
+    pipeline: Pipeline, views: RedisOrderViews
+) -> None:
+    placed = await pipeline.place(1)
+
+    view = await views.find(placed.order_id, min_position=0, wait_s=0)
+    assert view is not None
+    assert (view.source, view.position) == ("event-store", placed.position)
+
+
+async def test_a_fold_is_left_in_redis_for_the_next_reader(
+    pipeline: Pipeline, views: RedisOrderViews
+) -> None:
+    placed = await pipeline.place(1)
+    first = await views.find(placed.order_id, min_position=0, wait_s=0)
+
+    stored = pipeline.stored(placed.order_id)
+    assert first is not None
+    assert stored is not None
+    assert stored.body == first.body
+
+
+async def test_both_sources_give_the_same_bytes(pipeline: Pipeline, views: RedisOrderViews) -> None:
+    with pipeline.relay(), pipeline.projector():
+        placed = await pipeline.place(1)
+        last = await pipeline.cancel(placed.order_id)
+        await asyncio.to_thread(pipeline.await_complete, last.position)
+        from_redis = await views.find(placed.order_id, min_position=0, wait_s=0)
+        pipeline.redis.flushall()
+        from_store = await views.find(placed.order_id, min_position=0, wait_s=0)
+
+    assert from_redis is not None
+    assert from_store is not None
+    assert (from_redis.source, from_store.source) == ("redis", "event-store")
+    assert from_redis.body == from_store.body
+
+
+async def test_ones_own_write_is_read_at_its_position(
+    pipeline: Pipeline, views: RedisOrderViews
+) -> None:
+    placed = await pipeline.place(1)
+    await views.find(placed.order_id, min_position=0, wait_s=0)
+    cancelled = await pipeline.cancel(placed.order_id)
+
+    view = await views.find(placed.order_id, min_position=cancelled.position, wait_s=0)
+    assert view is not None
+    assert view.position == cancelled.position
+
+
+async def test_an_unknown_order_is_nobodys(views: RedisOrderViews) -> None:
+    assert await views.find(OrderId(uuid4()), min_position=0, wait_s=0) is None
+
+
+async def test_single_reads_go_on_while_redis_is_down_and_lists_say_so(pipeline: Pipeline) -> None:
+    placed = await pipeline.place(1)
+    async with redis.asyncio.from_url(NOBODY) as nobody:
+        views = make_views(pipeline, nobody)
+        view = await views.find(placed.order_id, min_position=0, wait_s=0)
+        assert view is not None
+        assert view.source == "event-store"
+        with pytest.raises(ViewsUnavailableError):
+            await views.list(OrderQuery(None, None, None, 10, None))
+
+
+async def test_single_reads_go_on_while_the_event_store_is_down(
+    pipeline: Pipeline, client: "redis.asyncio.Redis"
+) -> None:
+    with pipeline.relay(), pipeline.projector():
+        placed = await pipeline.place(1)
+        await asyncio.to_thread(pipeline.await_complete, placed.position)
+    away = StoreSettings(
+        postgres_url="postgresql://x:x@127.0.0.1:1/x",
+        master_key_file=pipeline.store.master_key_file,
+        read_timeout_s=0.2,
+    )
+    reader = composition.order_reader(away, pool_size=1)
+    views = RedisOrderViews(
+        client,
+        reader,
+        partitions=pipeline.kafka.order_partitions,
+        folds_at_once=1,
+        folds_waiting=1,
+    )
+
+    view = await views.find(placed.order_id, min_position=0, wait_s=0)
+    assert view is not None
+    assert view.source == "redis"
+    with pytest.raises(UnavailableError):
+        await views.find(placed.order_id, min_position=placed.position + 1, wait_s=0)
+    reader.close()
+
+
+async def test_after_an_outage_redis_is_not_believed_until_it_has_caught_up(
+    pipeline: Pipeline, client: "redis.asyncio.Redis"
+) -> None:
+    placed = await pipeline.place(1)
+    with pipeline.relay(), pipeline.projector():
+        await asyncio.to_thread(pipeline.await_complete, placed.position)
+    # With the workers stopped, the views fall behind: an answer from them would go back in time.
+    cancelled = await pipeline.cancel(placed.order_id)
+    returned = make_views(pipeline, client)
+    view = await returned.find(placed.order_id, min_position=0, wait_s=0)
+    assert view is not None
+    assert view.position == cancelled.position
+
+    with pipeline.relay(), pipeline.projector():
+        await asyncio.to_thread(pipeline.await_complete, cancelled.position)
+        view = await returned.find(placed.order_id, min_position=0, wait_s=0)
+    assert view is not None
+    assert (view.source, view.position) == ("redis", cancelled.position)
+
+
+async def test_no_reader_ever_sees_an_order_go_back_in_time(
+    pipeline: Pipeline, client: "redis.asyncio.Redis"
+) -> None:
+    views = [make_views(pipeline, client) for _ in range(2)]
+    with pipeline.relay(), pipeline.projector():
+        placed = await pipeline.place(1)
+        order_id, seen, stop = placed.order_id, [0], asyncio.Event()
+
+        async def read(which: RedisOrderViews) -> None:
+            while not stop.is_set():
+                at_least = seen[-1]
+                view = await which.find(order_id, min_position=0, wait_s=0)
+                assert view is not None
+                assert view.position >= at_least
+                seen.append(max(seen[-1], view.position))
+
+        readers = [asyncio.create_task(read(which)) for which in views for _ in range(3)]
+        await asyncio.sleep(0.3)
+        pipeline.redis.flushall()
+        await pipeline.cancel(order_id)
+        await asyncio.sleep(1.0)
+        pipeline.redis.flushall()
+        await asyncio.sleep(1.0)
+        stop.set()
+        await asyncio.gather(*readers)
+
+
+async def test_more_folds_than_allowed_are_refused(
+    pipeline: Pipeline, client: "redis.asyncio.Redis"
+) -> None:
+    answers = await asyncio.gather(*(pipeline.place(n) for n in range(10)))
+    views = make_views(pipeline, client, folds=1, waiting=1)
+    outcomes = await asyncio.gather(
+        *(views.find(one.order_id, min_position=0, wait_s=0) for one in answers),
+        return_exceptions=True,
+    )
+    assert any(isinstance(one, TooManyFoldsError) for one in outcomes)
+    assert any(one is not None and not isinstance(one, BaseException) for one in outcomes)
+
+
+async def list_all(views: RedisOrderViews, limit: int, **filters: str) -> list[bytes]:
+    bodies: list[bytes] = []
+    after: str | None = None
+    while True:
+        query = OrderQuery(
+            customer_id=filters.get("customer_id"),  # type: ignore[arg-type]
+            status=filters.get("status"),
+            external_reference=filters.get("external_reference"),
+            limit=limit,
+            after=after,
+        )
+        page = await views.list(query)
+        bodies += page.bodies
+        after = page.next_after
+        if after is None:
+            return bodies
+
+
+async def test_pages_give_every_order_once_newest_first(
+    pipeline: Pipeline, views: RedisOrderViews
+) -> None:
+    with pipeline.relay(), pipeline.projector():
+        answers: list[Answer] = [await pipeline.place(n) for n in range(25)]
+        await asyncio.to_thread(pipeline.await_complete, answers[-1].position)
+
+    for limit in (1, 7, 25, 100):
+        bodies = await list_all(views, limit)
+        ids = [orjson.loads(body)["order_id"] for body in bodies]
+        assert ids == [str(one.order_id) for one in reversed(answers)]
+
+
+async def test_filters_combine(pipeline: Pipeline, views: RedisOrderViews) -> None:
+    with pipeline.relay(), pipeline.projector():
+        answers = [await pipeline.place(n) for n in range(14)]
+        cancelled = await pipeline.cancel(answers[0].order_id)
+        await asyncio.to_thread(pipeline.await_complete, cancelled.position)
+
+    assert len(await list_all(views, 1, customer_id="c-0")) == 2
+    assert len(await list_all(views, 1, customer_id="c-0", status="pending")) == 1
+    assert len(await list_all(views, 5, status="cancelled")) == 1
+    assert len(await list_all(views, 5, external_reference="ref-3")) == 1
+    assert len(await list_all(views, 5, external_reference="ref-0", status="pending")) == 0
+    assert len(await list_all(views, 5, external_reference="ref-3", customer_id="c-0")) == 0
+    assert await list_all(views, 5, customer_id=secrets.token_hex(4)) == []
+
+
+async def test_a_list_says_which_position_it_is_as_of(
+    pipeline: Pipeline, views: RedisOrderViews
+) -> None:
+    with pipeline.relay(), pipeline.projector():
+        placed = await pipeline.place(1)
+        await asyncio.to_thread(pipeline.await_complete, placed.position)
+        page = await views.list(OrderQuery(None, None, None, 10, None))
+    assert page.as_of_position == placed.position
+
+
+@pytest.mark.parametrize("after", ["~~~", "99999999999999999.nonsense"])
+async def test_a_cursor_of_somebody_elses_making_shows_nothing_else(
+    views: RedisOrderViews, pipeline: Pipeline, after: str
+) -> None:
+    with pipeline.relay(), pipeline.projector():
+        placed = await pipeline.place(1)
+        await asyncio.to_thread(pipeline.await_complete, placed.position)
+    page = await views.list(OrderQuery(CustomerId("c-2"), None, None, 10, after))
+    assert page.bodies == []
+
+
+async def test_a_list_that_was_tampered_with_is_a_bad_cursor(
+    views: RedisOrderViews, pipeline: Pipeline
+) -> None:
+    pipeline.redis.zadd("{order-0}:list:all", {"no-order": 0})
+    with pytest.raises(DomainError, match="cursor"):
+        await views.list(OrderQuery(None, None, None, 10, None))
