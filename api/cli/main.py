@@ -9,7 +9,8 @@ import sys
 
 import typer
 
-from api.cli import platform, services, tokens
+from api.cli import importing, platform, services, store, tokens
+from api.cli.demo import command as demo
 from infrastructure.local.errors import LocalError
 
 HELP = """Ordertrail: an event-sourced order tracking platform.
@@ -26,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for module in (platform, tokens, services):
+for module in (demo, platform, importing, store, tokens, services):
     module.register(app)
 
 

@@ -1,0 +1,158 @@
+"""`demo`: start the platform, place the orders of a shop's first day, and say what happened.
+
+Readable means readable from Redis: each order's wait is measured until the query API answers
+with `Order-View: redis` at the order's own log position.
+"""
+
+import asyncio
+import signal
+import statistics
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import typer
+from rich.console import Console
+
+from api.cli.importing import BarProgress, PlainProgress, bars, platform_client
+from api.cli.progress import Progress
+from api.importing.report import Report
+from api.importing.report_text import report_lines
+from api.importing.run import Options, run
+
+FIRST_DAY = Path(__file__).parent / "first_day.csv"
+CONCURRENCY = 8
+LONGEST_WAIT_S = 10
+WAITS_AT_ONCE = 32
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(demo)
+
+
+def demo() -> None:
+    """Start everything, place the orders of a shop's first day, and stay up until Ctrl-C."""
+    from infrastructure.local import control
+    from infrastructure.local.home import Home
+
+    home = Home.current()
+    with Progress() as progress:
+        state, started = control.start_detached(home, progress.show)
+    typer.echo(f"Ordertrail {'is up' if started else 'was up already'}: {state['url']}\n")
+    try:
+        with _interruptible() as stopped:
+            report, waits = asyncio.run(_place_orders(home.path))
+            for line in report_lines(report):
+                typer.echo(line)
+            typer.echo(waits.text())
+            _show_around(state["url"], report)
+            if started:
+                typer.echo("\nCtrl-C stops it; its data is kept in " + str(home.path))
+                stopped.wait()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        if started:
+            typer.echo("\nStopping ...")
+            control.stop_platform(home)
+            typer.echo("Ordertrail is down; its data is kept.")
+
+
+@dataclass
+class _Waits:
+    """Seconds from acknowledged to readable; `late` were not readable in LONGEST_WAIT_S."""
+
+    seconds: list[float] = field(default_factory=list)
+    late: int = 0
+
+    def text(self) -> str:
+        if not self.seconds and not self.late:
+            return "  nothing new was placed, so there was nothing to wait for"
+        parts = []
+        if self.seconds:
+            ordered = sorted(self.seconds)
+            p99 = ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
+            parts.append(
+                f"median {statistics.median(ordered) * 1000:.0f} ms,"
+                f" p99 {p99 * 1000:.0f} ms, longest {ordered[-1] * 1000:.0f} ms"
+            )
+        if self.late:
+            parts.append(f"{self.late} not within {LONGEST_WAIT_S} s")
+        return f"  acknowledged -> readable through Kafka and Redis: {'; '.join(parts)}"
+
+
+class _Watcher:
+    """Waits for each placed order, a bounded number at a time, until Redis has it."""
+
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self.waits = _Waits()
+        self._client = client
+        self._gate = asyncio.Semaphore(WAITS_AT_ONCE)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def watch(self, _invoice: str, order_id: str, position: int, acknowledged_at: float) -> None:
+        self._tasks.append(asyncio.create_task(self._await(order_id, position, acknowledged_at)))
+
+    async def finish(self) -> _Waits:
+        await asyncio.gather(*self._tasks)
+        return self.waits
+
+    async def _await(self, order_id: str, position: int, acknowledged_at: float) -> None:
+        async with self._gate:
+            answer = await self._client.get(
+                f"/v1/orders/{order_id}",
+                params={"min_position": position},
+                headers={"Prefer": f"wait={LONGEST_WAIT_S}"},
+            )
+        if answer.is_success and answer.headers.get("Order-View") == "redis":
+            self.waits.seconds.append(time.monotonic() - acknowledged_at)
+        else:
+            self.waits.late += 1
+
+
+async def _place_orders(folder: Path) -> tuple[Report, _Waits]:
+    options = Options(rejects=folder / "first_day.rejects.csv", concurrency=CONCURRENCY)
+    console = Console(stderr=True)
+    async with platform_client(CONCURRENCY + WAITS_AT_ONCE) as client:
+        watcher = _Watcher(client)
+        with bars(console) if console.is_terminal else nullcontext() as progress:
+            report = await run(
+                client,
+                FIRST_DAY,
+                options,
+                progress=PlainProgress() if progress is None else BarProgress(progress),
+                on_placed=watcher.watch,
+            )
+        return report, await watcher.finish()
+
+
+def _show_around(url: str, report: Report) -> None:
+    order = report.example_order_id
+    typer.echo(
+        f"""
+The API's pages:  {url}/docs
+The processes:    ./run status
+
+TOKEN=$(./run token --role support --subject demo)
+curl -H "Authorization: Bearer $TOKEN" {url}/v1/orders/{order}
+curl -H "Authorization: Bearer $TOKEN" {url}/v1/orders/{order}/history
+curl -H "Authorization: Bearer $TOKEN" '{url}/v1/orders?limit=5&status=pending'"""
+    )
+
+
+@contextmanager
+def _interruptible() -> Iterator[threading.Event]:
+    """Let a closed terminal and SIGTERM end the demo as Ctrl-C does, so that nothing is left."""
+    stopped = threading.Event()
+
+    def interrupt(*_: object) -> None:
+        stopped.set()
+        raise KeyboardInterrupt
+
+    for name in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(name, interrupt)
+    yield stopped
