@@ -14,6 +14,7 @@ from typing import Annotated
 
 import httpx
 import typer
+from httpx_aiohttp import HttpxAiohttpClient
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -141,7 +142,7 @@ def platform_client(concurrency: int) -> httpx.AsyncClient:
 
     try:
         load_home_environment()
-        return httpx.AsyncClient(
+        return HttpxAiohttpClient(  # a quarter of httpx's own transport's CPU time
             base_url=os.environ["ORDERTRAIL_PUBLIC_URL"],
             auth=ServiceToken(),
             timeout=REQUEST_TIMEOUT_S,

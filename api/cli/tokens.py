@@ -27,8 +27,8 @@ def token(
 
     For example: curl -H "Authorization: Bearer $(./run token --role support --subject me)" ...
     """
-    from infrastructure.local.home import load_home_environment  # noqa: PLC0415
-    from infrastructure.local.keys import mint_token  # noqa: PLC0415
+    from infrastructure.local.home import load_home_environment
+    from infrastructure.local.keys import mint_token
 
     parsed = TTL.fullmatch(ttl)
     if parsed is None:

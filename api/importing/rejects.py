@@ -4,11 +4,9 @@ Rule: it appears whole or not at all, and whether it can be written is known bef
 placed.
 """
 
-import contextlib
 import csv
 import os
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 from api.importing.spill import Spill
@@ -19,41 +17,43 @@ class RejectsFileError(Exception):
 
 
 class RejectsFile:
-    """A file beside `path` that takes its name once it is complete."""
+    """The file to be. Making this checks that it can be written, and leaves nothing behind."""
 
-    def __init__(self, path: Path, draft: Path) -> None:
-        self.path = path
-        self._draft = draft
+    def __init__(self, path: Path, source: Path) -> None:
+        """Check the path.
+
+        Raises:
+            RejectsFileError: it can't be written, or it would overwrite the source.
+        """
+        self._path = path
+        if path.is_dir():
+            raise RejectsFileError(f"{path}: is a directory")
+        if path.exists() and path.samefile(source):
+            raise RejectsFileError(f"{path}: would overwrite the file that is imported")
+        self._new_draft().unlink()
 
     def write(self, spill: Spill, header: list[str]) -> None:
-        """Write all refused rows. Bytes that weren't UTF-8 come out as they came in."""
+        """Write all refused rows. Bytes that weren't UTF-8 come out as they came in.
+
+        Raises:
+            RejectsFileError: it can't be written any more.
+        """
+        draft = self._new_draft()
         try:
-            with self._draft.open("w", encoding="utf-8", errors="surrogateescape", newline="") as f:
-                writer = csv.writer(f)
+            with draft.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+                writer = csv.writer(file)
                 writer.writerow(["line_number", "reason", *header])
                 writer.writerows([row.line, row.reason, *row.original] for row in spill.refused())
-            self._draft.replace(self.path)
+            draft.replace(self._path)
         except OSError as error:
-            raise RejectsFileError(f"{self.path}: {error.strerror or error}") from error
+            raise RejectsFileError(f"{self._path}: {error.strerror or error}") from error
+        finally:
+            draft.unlink(missing_ok=True)
 
-
-@contextlib.contextmanager
-def rejects_file(path: Path, source: Path) -> Iterator[RejectsFile]:
-    """Make sure that the file can be written; leave nothing behind if it never is.
-
-    Raises:
-        RejectsFileError: it can't be, or it would overwrite the source.
-    """
-    if path.is_dir():
-        raise RejectsFileError(f"{path}: is a directory")
-    if path.exists() and path.samefile(source):
-        raise RejectsFileError(f"{path}: the rejects would overwrite the file that is imported")
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        os.close(handle)
-    except OSError as error:
-        raise RejectsFileError(f"{path}: {error.strerror or error}") from error
-    try:
-        yield RejectsFile(path, Path(name))
-    finally:
-        Path(name).unlink(missing_ok=True)
+    def _new_draft(self) -> Path:
+        try:
+            handle, name = tempfile.mkstemp(prefix=f".{self._path.name}.", dir=self._path.parent)
+            os.close(handle)
+        except OSError as error:
+            raise RejectsFileError(f"{self._path}: {error.strerror or error}") from error
+        return Path(name)

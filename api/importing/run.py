@@ -18,7 +18,7 @@ import httpx
 from api.importing.grouping import Order, orders
 from api.importing.matching import Cancellation, cancellations, match, note_sold
 from api.importing.reading import OrderFile
-from api.importing.rejects import rejects_file
+from api.importing.rejects import RejectsFile
 from api.importing.report import Report
 from api.importing.rows import parse_row
 from api.importing.sending import (
@@ -85,7 +85,8 @@ async def run(
     sender: Posting = DryRun() if options.dry_run else Sender(client, options.patience)
     started = time.monotonic()
     report = Report(file=path.name, rejects=options.rejects, dry_run=options.dry_run)
-    with OrderFile(path) as file, rejects_file(options.rejects, path) as rejects:
+    with OrderFile(path) as file:
+        rejects = RejectsFile(options.rejects, path)
         try:
             with Spill() as spill:
                 await _read(file, spill, report, progress)
