@@ -18,7 +18,7 @@ import httpx
 from api.importing.grouping import Order, orders
 from api.importing.matching import Cancellation, cancellations, match, note_sold
 from api.importing.reading import OrderFile
-from api.importing.rejects import RejectsFile
+from api.importing.rejects import RejectsFile, RejectsFileError
 from api.importing.report import Report
 from api.importing.rows import parse_row
 from api.importing.sending import (
@@ -79,7 +79,7 @@ async def run(
 
     Raises:
         NotAnOrderFileError: the file can't be read or isn't such a CSV; nothing was placed.
-        RejectsFileError: the rejects file can't be written.
+        RejectsFileError: the rejects file can't be written; nothing was placed.
         ImportStoppedError: the API or the disk gave up; running again is safe.
     """
     sender: Posting = DryRun() if options.dry_run else Sender(client, options.patience)
@@ -100,7 +100,7 @@ async def run(
                 )
                 await sending.send()
                 report.add_up(spill)
-                rejects.write(spill, file.header)
+                _write_rejects(rejects, spill, file.header)
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF not in DISK_FAULTS:
                 raise
@@ -109,6 +109,15 @@ async def run(
             ) from error
     report.duration_s = time.monotonic() - started
     return report
+
+
+def _write_rejects(rejects: RejectsFile, spill: Spill, header: list[str]) -> None:
+    try:
+        rejects.write(spill, header)
+    except RejectsFileError as error:  # now the orders stand: another fault than at the start
+        raise ImportStoppedError(
+            f"The orders were placed, but not the rejects written: {error}. {SAFE_TO_REPEAT}"
+        ) from error
 
 
 async def _read(file: OrderFile, spill: Spill, report: Report, progress: Progress) -> None:

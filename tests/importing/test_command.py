@@ -113,6 +113,15 @@ def test_an_import_that_stops_says_that_it_is_safe_to_repeat(
     assert "safe to run the import again" in result.stderr
 
 
+def test_rejects_that_can_not_be_written_any_more_are_told_after_the_orders(
+    command: Run, write: Write, tmp_path: Path, api: FakeApi
+) -> None:
+    api.after = lambda _request: (tmp_path / "orders.csv.rejects.csv").mkdir()
+    result = command(write(row()))
+    assert (result.exit_code, len(api.orders)) == (1, 1)
+    assert "placed, but not the rejects written" in result.stderr
+
+
 def test_a_platform_that_is_not_there_is_said_at_once(
     command: Run, write: Write, api: FakeApi
 ) -> None:
