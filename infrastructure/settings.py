@@ -28,6 +28,12 @@ class StoreSettings(_Group):
     read_timeout_s: float = Field(default=1.0, gt=0)
 
 
+class MigrationSettings(_Group):
+    """Who may change the schema; no service gets this."""
+
+    postgres_owner_url: SecretStr
+
+
 class KafkaSettings(_Group):
     """`order_partitions` is fixed when the topic is made; the read models are sharded by it too."""
 

@@ -18,10 +18,10 @@ def register(app: typer.Typer) -> None:
 def migrate() -> None:
     """Bring the database's schema to this version."""
     from infrastructure.postgres.migrate import migrate as apply
-    from infrastructure.settings import StoreSettings
+    from infrastructure.settings import MigrationSettings
 
     _load_environment()
-    applied = apply(StoreSettings().postgres_url.get_secret_value())
+    applied = apply(MigrationSettings().postgres_owner_url.get_secret_value())
     typer.echo("\n".join(f"applied {name}" for name in applied) or "the schema is up to date")
 
 
@@ -90,7 +90,7 @@ def _load_environment() -> None:
     """Take the settings of the platform in this home, unless the environment has them."""
     from infrastructure.local.home import load_home_environment
 
-    if "ORDERTRAIL_POSTGRES_URL" not in os.environ:
+    if not {"ORDERTRAIL_POSTGRES_URL", "ORDERTRAIL_POSTGRES_OWNER_URL"} & set(os.environ):
         load_home_environment()
 
 

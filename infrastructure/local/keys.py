@@ -29,6 +29,7 @@ class Keys:
     jwks_file: Path
     postgres_password: str
     redis_password: str
+    service_password: str
 
 
 def ensure_keys(home: Home) -> Keys:
@@ -45,10 +46,10 @@ def ensure_keys(home: Home) -> Keys:
         public = {name: value for name, value in private.items() if name != "d"}
         write_whole(jwks, json.dumps({"keys": [public]}))
     if not passwords.exists():
-        drawn = {name: secrets.token_hex(24) for name in ("postgres", "redis")}
+        drawn = {name: secrets.token_hex(24) for name in ("postgres", "redis", "service")}
         write_whole(passwords, json.dumps(drawn))
     known: Mapping[str, str] = json.loads(passwords.read_text())
-    return Keys(master, signing, jwks, known["postgres"], known["redis"])
+    return Keys(master, signing, jwks, known["postgres"], known["redis"], known["service"])
 
 
 def mint_token(role: str, subject: str, ttl_s: int) -> str:

@@ -22,7 +22,9 @@ from infrastructure.local.supervisor import Plan, Step, Tier
 DATABASE = "ordertrail"
 SERVICES = ("command-api", "query-api", "relay", "projector")
 PORTS = ("postgres", "redis", "kafka", "kafka-controller", *SERVICES)
-FOR_TOKENS_ONLY = "ORDERTRAIL_SIGNING_KEY_FILE"
+SERVICE_LOGIN, SERVICE_ROLE = "ordertrail", "ordertrail_service"
+NOT_FOR_SERVICES = ("ORDERTRAIL_SIGNING_KEY_FILE", "ORDERTRAIL_POSTGRES_OWNER_URL")
+"""No service can sign a token, or do more to the database than its role may."""
 
 
 def platform_plan(home: Home) -> Plan:
@@ -44,14 +46,15 @@ def platform_plan(home: Home) -> Plan:
     kafka = KafkaServer(home.path / "kafka", ports["kafka"], ports["kafka-controller"])
     url = f"http://{LOOPBACK}:{port}"
     environment = {
-        "ORDERTRAIL_POSTGRES_URL": postgres.url(DATABASE),
+        "ORDERTRAIL_POSTGRES_URL": postgres.url(DATABASE, SERVICE_LOGIN, keys.service_password),
+        "ORDERTRAIL_POSTGRES_OWNER_URL": postgres.url(DATABASE),
         "ORDERTRAIL_REDIS_URL": redis.url,
         "ORDERTRAIL_KAFKA_BOOTSTRAP": kafka.bootstrap,
         "ORDERTRAIL_MASTER_KEY_FILE": str(keys.master_key_file),
         "ORDERTRAIL_JWKS_FILE": str(keys.jwks_file),
         "ORDERTRAIL_TOKEN_ISSUER": ISSUER,
         "ORDERTRAIL_TOKEN_AUDIENCE": AUDIENCE,
-        FOR_TOKENS_ONLY: str(keys.signing_key_file),
+        "ORDERTRAIL_SIGNING_KEY_FILE": str(keys.signing_key_file),
         "ORDERTRAIL_PUBLIC_URL": url,
     }
     write_whole(home.environment_file, json.dumps(environment, indent=2))
@@ -60,6 +63,10 @@ def platform_plan(home: Home) -> Plan:
     steps = (
         Step("making the database", lambda: postgres.ensure_database(DATABASE)),
         Step("migrating the database", lambda: _migrate(postgres.url(DATABASE))),
+        Step(
+            "making the services' login",
+            lambda: postgres.ensure_login(SERVICE_LOGIN, keys.service_password, SERVICE_ROLE),
+        ),
     )
     services = [Service(name, ports[name], settings) for name in SERVICES]
     return Plan(
@@ -71,8 +78,7 @@ def _service_settings(environment: Mapping[str, str]) -> Mapping[str, str]:
     """Give what services get: what the shell sets for all of them, and above it what is here."""
     ours = {name: value for name, value in os.environ.items() if name.startswith("ORDERTRAIL_")}
     settings = {**ours, **environment}
-    del settings[FOR_TOKENS_ONLY]
-    return settings
+    return {name: value for name, value in settings.items() if name not in NOT_FOR_SERVICES}
 
 
 def _migrate(url: str) -> None:

@@ -18,13 +18,13 @@ from pathlib import Path
 
 import psutil
 import psycopg
-from psycopg.sql import SQL, Identifier
+from psycopg.sql import SQL, Identifier, Literal
 
 from infrastructure.local.errors import LocalError
 from infrastructure.local.ports import LOOPBACK
 from infrastructure.local.program import Program, inherited_environment, run_to_end
 
-ROLE = "postgres"
+OWNER = "postgres"
 UNPRIVILEGED = "nobody"
 PROBE_TIMEOUT_S = 2
 LEFTOVER_GRACE_S = 10
@@ -60,8 +60,11 @@ class PostgresServer(Program):
     stop_signal = signal.SIGINT  # "fast shutdown": ends the sessions, writes a checkpoint
     orphan_signal = signal.SIGINT
 
-    def url(self, database: str = "ordertrail") -> str:
-        return f"postgresql://{ROLE}:{self.password}@{LOOPBACK}:{self.port}/{database}"
+    def url(
+        self, database: str = "ordertrail", role: str = OWNER, password: str | None = None
+    ) -> str:
+        """Give a URL of a database; as its owner, unless a role and its password are given."""
+        return f"postgresql://{role}:{password or self.password}@{LOOPBACK}:{self.port}/{database}"
 
     def prepare(self) -> None:
         """Make the cluster if there is none, and clear what a killed server left.
@@ -83,7 +86,7 @@ class PostgresServer(Program):
         try:
             if _is_root():
                 os.chown(unfinished, *_unprivileged_ids())
-            initdb = [binary("initdb"), "-D", str(unfinished), "-U", ROLE, "--encoding=utf8"]
+            initdb = [binary("initdb"), "-D", str(unfinished), "-U", OWNER, "--encoding=utf8"]
             initdb += ["--locale=C", "--auth=scram-sha-256", f"--pwfile={password_file}"]
             run_to_end(
                 [*_as_unprivileged(), *initdb], "initdb", environment=inherited_environment()
@@ -113,6 +116,16 @@ class PostgresServer(Program):
             if found.fetchone() is None:
                 create = SQL("CREATE DATABASE {} TEMPLATE {}")
                 connection.execute(create.format(Identifier(name), Identifier(template)))
+
+    def ensure_login(self, name: str, password: str, member_of: str) -> None:
+        """Create a login that may do what a role may, if there is none of this name."""
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            found = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (name,))
+            if found.fetchone() is None:
+                create = SQL("CREATE ROLE {} LOGIN PASSWORD {} IN ROLE {}")
+                connection.execute(
+                    create.format(Identifier(name), Literal(password), Identifier(member_of))
+                )
 
     def drop_database(self, name: str) -> None:
         """Drop a database, with everybody's sessions in it."""

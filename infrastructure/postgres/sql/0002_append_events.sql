@@ -26,7 +26,7 @@ CREATE FUNCTION append_events(
     d_append int[], d_customer text[], d_wrapped bytea[]
 ) RETURNS TABLE (append int, outcome text, detail bytea, "position" bigint)
 LANGUAGE plpgsql VOLATILE
-SET search_path FROM CURRENT
+SET search_path = public, pg_temp
 AS $body$
 DECLARE
     v_head     bigint := 0;
