@@ -31,11 +31,32 @@ for module in (demo, platform, importing, store, tokens, services):
     module.register(app)
 
 
+def expected_faults() -> tuple[type[Exception], ...]:
+    """Name what a command may run into outside of itself; asked for only once one has."""
+    import psycopg
+    import pydantic
+    import redis
+
+    from domain.errors import UnavailableError
+    from infrastructure.postgres.migrate import MigrationError
+
+    return (
+        UnavailableError,
+        MigrationError,
+        psycopg.OperationalError,
+        redis.RedisError,
+        pydantic.ValidationError,
+    )
+
+
 def main() -> int:
     """Run the command line; give the exit code where typer does not exit itself."""
     try:
         app()
     except LocalError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    except expected_faults() as error:
         sys.stderr.write(f"{error}\n")
         return 1
     except OSError as error:

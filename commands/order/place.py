@@ -45,11 +45,15 @@ async def place_order(command: PlaceOrder, request: Request, ports: Ports) -> An
         StoreUnavailableError: nothing is known to be stored; asking again with the same
             idempotency key is safe.
     """
-    now = ports.clock.now()
-    if command.placed_at is not None and command.placed_at > now:
-        raise DomainError("placed_in_the_future", "placed_at is after now", field="/placed_at")
     for _ in range(DRAWS):
-        append = _decide(command, request, ports, occurred_at=command.placed_at or now)
+        try:
+            append = _decide(command, request, ports)
+        except DomainError:
+            # The rules may have been tightened since this request was first answered.
+            earlier = await ports.store.find_answer(request)
+            if earlier is None:
+                raise
+            return earlier
         try:
             return await ports.store.append(append)
         except NameTakenError as taken:
@@ -63,9 +67,10 @@ async def place_order(command: PlaceOrder, request: Request, ports: Ports) -> An
     raise AssertionError(f"{DRAWS} order numbers in a row were taken")
 
 
-def _decide(
-    command: PlaceOrder, request: Request, ports: Ports, *, occurred_at: datetime
-) -> Append:
+def _decide(command: PlaceOrder, request: Request, ports: Ports) -> Append:
+    now = ports.clock.now()
+    if command.placed_at is not None and command.placed_at > now:
+        raise DomainError("placed_in_the_future", "placed_at is after now", field="/placed_at")
     client_id = ClientId(request.actor.subject)
     order_id = ports.names.new_order_id()
     order_number = ports.names.draw_order_number()
@@ -87,7 +92,7 @@ def _decide(
     return Append(
         stream=stream,
         last_hash=NO_HASH,
-        events=address_events(events, request, ports, occurred_at=occurred_at),
+        events=address_events(events, request, ports, occurred_at=command.placed_at or now),
         order_id=order_id,
         customer_id=command.customer_id,
         expected={stream: 0},

@@ -14,7 +14,7 @@ Upcaster: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 class UnknownEventTypeError(Exception):
-    """A stored name that this version's catalogue lacks."""
+    """A stored name that this version's catalog lacks."""
 
 
 @dataclass(frozen=True, slots=True)

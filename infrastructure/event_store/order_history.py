@@ -11,6 +11,7 @@ import msgspec
 from domain.envelope import Recorded
 from domain.ids import OrderId
 from domain.order.events import OrderEvent, OrderPlaced
+from infrastructure.event_store.mapper import ERASED, SEALED
 from infrastructure.event_store.order_reader import OrderReader
 from projections.ports import HistoryItem, OrderHistoryPage
 
@@ -60,7 +61,10 @@ def _item(recorded: Recorded[OrderEvent]) -> HistoryItem:
 def _data(event: OrderEvent) -> Mapping[str, Any]:
     """Write a payload as JSON values. A payment token is a secret: nobody's history shows it."""
     data: dict[str, Any] = msgspec.to_builtins(event)
-    personal = data.get("personal")
-    if personal is not None and personal["payment_token"] is not None:
-        personal["payment_token"] = "[hidden]"  # noqa: S105
+    if not isinstance(event, OrderPlaced):
+        return data
+    if event.personal in (SEALED, ERASED):
+        data["personal"] = event.personal.name
+    elif event.personal.payment_token is not None:
+        data["personal"]["payment_token"] = "[hidden]"  # noqa: S105
     return data

@@ -78,7 +78,7 @@ class PostgresEventStore:
     async def find_answer(self, request: Request) -> Answer | None:
         if request.idempotency_key is None:
             return None
-        scope = [request.actor.subject, request.route, request.idempotency_key]
+        scope = [_caller(request), request.route, request.idempotency_key]
         rows = await self._read(FIND_ANSWER, scope)
         if not rows:
             return None
@@ -181,12 +181,17 @@ def _kept(append: Append) -> KeptAnswer | None:
         status=answer.status,
     )
     return KeptAnswer(
-        caller=request.actor.subject,
+        caller=_caller(request),
         route=request.route,
         key=request.idempotency_key,
         fingerprint=request.fingerprint,
         body=msgspec.json.encode(body),
     )
+
+
+def _caller(request: Request) -> str:
+    """Name whose keys these are: a customer and a service of one name don't share any."""
+    return f"{request.actor.role}:{request.actor.subject}"
 
 
 def _answer(append: Append, outcome: Outcome) -> Answer:

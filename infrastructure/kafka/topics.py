@@ -63,7 +63,11 @@ def make_topic(client: AdminClient, topic: str, *, partitions: int, replication:
         topic,
         num_partitions=partitions,
         replication_factor=replication,
-        config={"retention.ms": "-1", "retention.bytes": "-1", "min.insync.replicas": "1"},
+        config={
+            "retention.ms": "-1",
+            "retention.bytes": "-1",
+            "min.insync.replicas": str(max(1, replication - 1)),
+        },
     )
     try:
         client.create_topics([new], request_timeout=ADMIN_TIMEOUT_S)[topic].result()

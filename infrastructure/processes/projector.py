@@ -9,12 +9,12 @@ The offsets committed to Kafka are for its tools only.
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 
 import redis
 import structlog
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from infrastructure import composition
 from infrastructure.event_store.order_reader import OrderReader
@@ -41,7 +41,8 @@ def serve(port: int) -> None:
     settings = Settings()
     reader = composition.order_reader(settings.store, pool_size=2)
     client = composition.redis_client(settings.views)
-    run_worker(Projector(settings.kafka, client, reader).work, port=port)
+    projector = Projector(settings.kafka, client, reader)
+    run_worker("projector", projector.work, host=settings.http.http_host, port=port)
 
 
 class Projector:
@@ -105,7 +106,7 @@ class _Subscription:
     def project_batch(self) -> None:
         """Take what Kafka has now and apply it, partition by partition."""
         delivered: dict[int, list[Delivered]] = defaultdict(list)
-        for message in self._consumer.consume(BATCH, POLL_S):
+        for message in self._take():
             error = message.error()
             if error is not None:
                 raise KafkaException(error)
@@ -113,6 +114,13 @@ class _Subscription:
             delivered[one.partition].append(one)
         for partition, batch in delivered.items():
             self._project(partition, batch)
+
+    def _take(self) -> Iterator[Message]:
+        """Wait for a first message, and take what has come by then: a batch makes nobody wait."""
+        first = self._consumer.poll(POLL_S)
+        if first is not None:
+            yield first
+            yield from self._consumer.consume(BATCH - 1, 0.0)
 
     def check_progress(self) -> None:
         """Notice a wiped Redis also while no message comes that would run into it."""
@@ -125,7 +133,9 @@ class _Subscription:
         self._consumer.close()
 
     def _project(self, partition: int, batch: Sequence[Delivered]) -> None:
-        shard = self._shards[partition]
+        shard = self._shards.get(partition)
+        if shard is None:
+            return  # revoked since these messages were fetched: they are another member's now
         try:
             shard.project(batch)
         except ProgressMovedError as moved:

@@ -51,7 +51,7 @@ def serve(port: int) -> None:
     configure_logging("relay")
     settings = Settings()
     relay = Relay(settings.store.postgres_url.get_secret_value(), settings.kafka)
-    run_worker(relay.work, port=port)
+    run_worker("relay", relay.work, host=settings.http.http_host, port=port)
 
 
 class Relay:
@@ -105,7 +105,6 @@ class Relay:
             if entries:
                 publisher.publish(entries)
                 position = entries[-1].position
-                publisher.checkpoint(position)
                 _write_position(session, incarnation, position)
                 _tell(entries)
             health.good()
@@ -140,7 +139,11 @@ class _Publisher:
         )
 
     def publish(self, entries: Sequence[LogEntry]) -> None:
-        """Publish entries in order and wait until Kafka has them all. Raises DeliveryError."""
+        """Publish entries in order, and a checkpoint; wait until Kafka has them all.
+
+        Raises:
+            DeliveryError: Kafka refused one; what came before it may be published.
+        """
         for entry in entries:
             if entry.order_id is None:
                 raise DeliveryError(f"{entry.stream} belongs to no order")
@@ -150,10 +153,10 @@ class _Publisher:
                 entry.state,
                 messages.event_headers(entry),
             )
-        self._await_acknowledgements()
+        self.checkpoint(entries[-1].position)
 
     def checkpoint(self, position: int) -> None:
-        """Tell every partition that the log is published up to `position`."""
+        """Tell every partition that it has all events up to `position`: they stand before this."""
         headers = messages.checkpoint_headers(position)
         for partition in range(self.incarnation.partitions):
             self._produce(partition, None, b"", headers)

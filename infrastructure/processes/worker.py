@@ -15,6 +15,8 @@ from typing import TypeAlias
 import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, generate_latest
 
+from infrastructure.observability.logging import configure_logging
+
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 5.0
 
@@ -42,13 +44,14 @@ class Health:
 Work: TypeAlias = Callable[[threading.Event, Health], None]
 
 
-def run_worker(work: Work, *, port: int) -> None:
+def run_worker(name: str, work: Work, *, host: str, port: int) -> None:
     """Run `work` until SIGTERM or SIGINT, again after each fault; serve health on `port`."""
+    configure_logging(name)
     stopping = threading.Event()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, lambda *_: stopping.set())
+    for ending in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(ending, lambda *_: stopping.set())
     health = Health()
-    with _serving(health, port):
+    with _serving(health, host, port):
         _work_until(stopping, work, health)
     _log.info("stopped")
 
@@ -71,7 +74,7 @@ def _work_until(stopping: threading.Event, work: Work, health: Health) -> None:
 
 
 @contextmanager
-def _serving(health: Health, port: int) -> Iterator[None]:
+def _serving(health: Health, host: str, port: int) -> Iterator[None]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             if self.path == "/metrics":
@@ -100,7 +103,7 @@ def _serving(health: Health, port: int) -> Iterator[None]:
         def log_message(self, *_: object) -> None:
             """Stay silent: whoever asks for health asks every second."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    server = ThreadingHTTPServer((host, port), Handler)
     thread = threading.Thread(target=server.serve_forever, name="health", daemon=True)
     thread.start()
     try:

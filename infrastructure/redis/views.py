@@ -227,9 +227,9 @@ def _order_id(sort_key: str) -> OrderId:
 
 
 def _matches(stored: StoredDocument, query: OrderQuery) -> bool:
-    """Filter what the narrowest list lets through besides."""
-    if query.external_reference is None:
-        return True
+    """See that a document is still what the list said, and what a wider list let through."""
     lists = stored.header.lists
     narrow = list_name(customer_id=query.customer_id, status=query.status)
-    return narrow in lists
+    reference = query.external_reference
+    listed = reference is None or list_name(external_reference=reference) in lists
+    return listed and narrow in lists

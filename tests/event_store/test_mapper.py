@@ -97,11 +97,17 @@ def test_every_event_type_has_a_golden_file() -> None:
 def test_a_golden_event_still_means_the_same(name: str, keys: DataKeys) -> None:
     golden = json.loads((GOLDEN / f"{name}.json").read_text())
     entry = stored(keys, EXPECTED[name])
-
     state = json.loads(entry.state)
     assert entry.type == name
     assert state["data"] == golden["data"]
-    assert EventMapper(keys).to_recorded(entry).event == EXPECTED[name]
+
+    # Read from the golden file itself, sealed as it would have been then.
+    state["data"] = golden["data"]
+    if "personal" in golden:
+        plain = json.dumps(golden["personal"]).encode()
+        state["sealed"]["box"] = keys.seal(CUSTOMER, plain, bound_to=envelope().event_id.bytes)
+    old = LogEntry(1, STREAM, 1, name, json.dumps(state).encode(), entry.recorded_at, ORDER_ID)
+    assert EventMapper(keys).to_recorded(old).event == EXPECTED[name]
 
 
 def test_a_golden_personal_part_is_what_is_sealed(keys: DataKeys) -> None:
