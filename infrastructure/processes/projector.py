@@ -21,7 +21,6 @@ from infrastructure.event_store.order_reader import OrderReader
 from infrastructure.kafka import messages, topics
 from infrastructure.kafka.messages import Delivered
 from infrastructure.kafka.topics import Incarnation, TopicChangedError
-from infrastructure.observability.logging import configure_logging
 from infrastructure.processes.shard_projection import ShardProjection
 from infrastructure.processes.worker import Health, run_worker
 from infrastructure.redis.shard import ProgressMovedError, ShardWriter
@@ -37,7 +36,6 @@ _log = structlog.get_logger(__name__)
 
 def serve(port: int) -> None:
     """Run the projector until SIGTERM."""
-    configure_logging("projector")
     settings = Settings()
     reader = composition.order_reader(settings.store, pool_size=2)
     client = composition.redis_client(settings.views)

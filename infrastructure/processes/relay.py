@@ -23,7 +23,6 @@ from infrastructure.event_store.mapper import LogEntry
 from infrastructure.event_store.recorder import CHANNEL, HEAD, read_log
 from infrastructure.kafka import messages, topics
 from infrastructure.kafka.topics import Incarnation, TopicChangedError
-from infrastructure.observability.logging import configure_logging
 from infrastructure.processes.worker import Health, run_worker
 from infrastructure.redis.layout import partition_of
 from infrastructure.settings import KafkaSettings, Settings
@@ -48,7 +47,6 @@ class DeliveryError(Exception):
 
 def serve(port: int) -> None:
     """Run the relay until SIGTERM."""
-    configure_logging("relay")
     settings = Settings()
     relay = Relay(settings.store.postgres_url.get_secret_value(), settings.kafka)
     run_worker("relay", relay.work, host=settings.http.http_host, port=port)
