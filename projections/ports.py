@@ -94,6 +94,10 @@ class TooManyFoldsError(Exception):
     """As many orders are being folded from the event store as is allowed at one time."""
 
 
+class OrderParkedError(Exception):
+    """An event of the order can't be applied by this version, so nothing true can be shown."""
+
+
 class OrderViews(Protocol):
     async def find(
         self, order_id: OrderId, *, min_position: int, wait_s: float
@@ -106,6 +110,7 @@ class OrderViews(Protocol):
         Raises:
             UnavailableError: neither can be reached.
             TooManyFoldsError: the event store has enough to do.
+            OrderParkedError: the order can't be folded.
         """
         ...
 

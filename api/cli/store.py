@@ -20,7 +20,7 @@ def migrate() -> None:
     from infrastructure.postgres.migrate import migrate as apply
     from infrastructure.settings import MigrationSettings
 
-    _load_environment()
+    load_environment()
     applied = apply(MigrationSettings().postgres_owner_url.get_secret_value())
     typer.echo("\n".join(f"applied {name}" for name in applied) or "the schema is up to date")
 
@@ -37,7 +37,7 @@ def history(
     from infrastructure.event_store.order_history import read_history
     from infrastructure.settings import StoreSettings
 
-    _load_environment()
+    load_environment()
     reader = composition.order_reader(StoreSettings(), pool_size=1)
     try:
         order_id = OrderId(UUID(order))
@@ -68,7 +68,7 @@ def rebuild() -> None:
     from infrastructure.redis import rebuild as rebuilding
     from infrastructure.settings import StoreSettings, ViewSettings
 
-    _load_environment()
+    load_environment()
     views = ViewSettings()
     reader = composition.order_reader(StoreSettings(), pool_size=2)
     columns = ("rebuilding", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -82,11 +82,12 @@ def rebuild() -> None:
         )
     typer.echo(
         f"{report.orders} orders rebuilt: {report.missing} were missing,"
-        f" {report.different} were different"
+        f" {report.different} were different, {report.parked} can't be read"
+        f"{' (see dead-letters)' if report.parked else ''}"
     )
 
 
-def _load_environment() -> None:
+def load_environment() -> None:
     """Take the settings of the platform in this home, unless the environment has them."""
     from infrastructure.local.home import load_home_environment
 

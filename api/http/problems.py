@@ -11,7 +11,7 @@ import orjson
 from starlette.responses import Response
 
 from domain.errors import DomainError, UnavailableError
-from projections.ports import TooManyFoldsError
+from projections.ports import OrderParkedError, TooManyFoldsError
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 1
@@ -105,6 +105,14 @@ def too_many_folds(_error: TooManyFoldsError) -> ProblemError:
         "too_many_folds",
         "too many orders are being read from the event store",
         headers={"Retry-After": str(RETRY_AFTER_S)},
+    )
+
+
+def order_parked(_error: OrderParkedError) -> ProblemError:
+    return ProblemError(
+        503,
+        "order_parked",
+        "an event of this order can't be read; nothing is lost, and the people on call see it",
     )
 
 

@@ -24,7 +24,7 @@ from api.http.problems import ProblemError, render
 from api.http.readiness import Readiness
 from api.http.validation import invalid_parameters
 from domain.errors import DomainError, UnavailableError
-from projections.ports import TooManyFoldsError
+from projections.ports import OrderParkedError, TooManyFoldsError
 
 Resources = Mapping[str, str]
 """Path templates of the whole origin, and the methods that each takes, as `Allow` says them."""
@@ -65,21 +65,6 @@ def create_surface(
 def _handlers(resources: Resources) -> Mapping[type[Exception], Handler]:
     patterns = [(compile_path(path)[0], methods) for path, methods in resources.items()]
 
-    async def problem(_request: Request, error: ProblemError) -> Response:
-        return render(error)
-
-    async def domain_error(_request: Request, error: DomainError) -> Response:
-        return render(problems.refused(error))
-
-    async def unavailable(_request: Request, error: UnavailableError) -> Response:
-        return render(problems.unavailable(error))
-
-    async def too_many_folds(_request: Request, error: TooManyFoldsError) -> Response:
-        return render(problems.too_many_folds(error))
-
-    async def invalid(_request: Request, error: RequestValidationError) -> Response:
-        return render(invalid_parameters(error.errors()))
-
     async def framework_error(request: Request, error: HTTPException) -> Response:
         # Starlette raises these for paths and methods that no route takes.
         if error.status_code in (404, 405):
@@ -92,10 +77,18 @@ def _handlers(resources: Resources) -> Mapping[type[Exception], Handler]:
         return render(ProblemError(error.status_code, code, headers=error.headers or {}))
 
     return {
-        ProblemError: problem,
-        DomainError: domain_error,
-        UnavailableError: unavailable,
-        TooManyFoldsError: too_many_folds,
-        RequestValidationError: invalid,
+        ProblemError: _rendered(lambda problem: problem),
+        DomainError: _rendered(problems.refused),
+        UnavailableError: _rendered(problems.unavailable),
+        TooManyFoldsError: _rendered(problems.too_many_folds),
+        OrderParkedError: _rendered(problems.order_parked),
+        RequestValidationError: _rendered(lambda error: invalid_parameters(error.errors())),
         HTTPException: framework_error,
     }
+
+
+def _rendered(problem_of: Callable[[Any], ProblemError]) -> Handler:
+    async def handle(_request: Request, error: Any) -> Response:
+        return render(problem_of(error))
+
+    return handle

@@ -12,8 +12,8 @@ from domain.envelope import Recorded
 from domain.ids import OrderId
 from domain.order.events import OrderEvent, OrderPlaced
 from infrastructure.event_store.mapper import ERASED, SEALED
-from infrastructure.event_store.order_reader import OrderReader
-from projections.ports import HistoryItem, OrderHistoryPage
+from infrastructure.event_store.order_reader import OrderReader, UnreadableEventError
+from projections.ports import HistoryItem, OrderHistoryPage, OrderParkedError
 
 
 class EventStoreOrderHistory:
@@ -25,7 +25,10 @@ class EventStoreOrderHistory:
 
     async def history(self, order_id: OrderId, *, show_personal: bool) -> OrderHistoryPage | None:
         read = partial(read_history, self._reader, order_id, show_personal=show_personal)
-        return await asyncio.get_running_loop().run_in_executor(self._threads, read)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, read)
+        except UnreadableEventError as error:
+            raise OrderParkedError(str(error)) from error
 
 
 def read_history(

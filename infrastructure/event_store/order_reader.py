@@ -4,10 +4,10 @@ Blocking; safe to use from several threads.
 """
 
 import threading
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
+import msgspec
 from eventsourcing.persistence import InterfaceError, OperationalError
 
 from domain.envelope import Recorded
@@ -17,9 +17,21 @@ from domain.order.events import OrderEvent
 from infrastructure.event_store.mapper import EventMapper, LogEntry, sealed_for
 from infrastructure.event_store.recorder import EventLogRecorder
 from infrastructure.event_store.sealing import DataKeys
-from projections.order.document import OrderDocument, fold
+from projections.order.document import GapError, OrderDocument, project
 
 T = TypeVar("T")
+
+
+class UnreadableEventError(Exception):
+    """A stored event that this version can't read or apply.
+
+    Attributes: entry: the event; reason: what went wrong, without values from the event.
+    """
+
+    def __init__(self, entry: LogEntry, cause: Exception) -> None:
+        self.entry = entry
+        self.reason = type(cause).__name__
+        super().__init__(f"{entry.type} at position {entry.position}: {self.reason}")
 
 
 class OrderReader:
@@ -37,37 +49,73 @@ class OrderReader:
         self, order_id: OrderId, *, open_sealed: bool = True
     ) -> Sequence[Recorded[OrderEvent]]:
         """Read every event of an order in log order. Raises UnavailableError."""
-        entries = self._ask(lambda recorder: recorder.read_orders([order_id]))
-        return self.open(entries, open_sealed=open_sealed)
+        return self.open(self.entries(order_id), open_sealed=open_sealed)
+
+    def entries(self, order_id: OrderId) -> Sequence[LogEntry]:
+        """Read every event of an order as it is stored. Raises UnavailableError."""
+        return self._ask(lambda recorder: recorder.read_orders([order_id]))
 
     def fold(self, order_id: OrderId) -> OrderDocument | None:
-        """Fold an order from its beginning; None if there is no such order."""
-        return fold(self.events(order_id))
+        """Fold an order from its beginning; None if there is no such order.
 
-    def fold_many(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, OrderDocument]:
+        Raises:
+            UnreadableEventError: an event can't be applied.
+            UnavailableError: the event store can't be reached.
+        """
+        folded = self.fold_many([order_id]).get(order_id)
+        if isinstance(folded, UnreadableEventError):
+            raise folded
+        return folded
+
+    def fold_many(
+        self, order_ids: Sequence[OrderId]
+    ) -> Mapping[OrderId, OrderDocument | UnreadableEventError]:
         """Fold several orders in one round trip; those that don't exist are left out."""
         if not order_ids:
             return {}
         entries = self._ask(lambda recorder: recorder.read_orders(order_ids))
-        by_order: dict[OrderId, list[Recorded[OrderEvent]]] = defaultdict(list)
-        for recorded in self.open(entries):
-            if recorded.order_id is not None:
-                by_order[recorded.order_id].append(recorded)
-        folds = {order_id: fold(events) for order_id, events in by_order.items()}
-        return {order_id: one for order_id, one in folds.items() if one is not None}
+        folds: dict[OrderId, OrderDocument | UnreadableEventError] = {}
+        for entry, recorded in zip(entries, self.open_each(entries), strict=True):
+            if entry.order_id is None:
+                continue
+            try:
+                folded = take_in(folds.get(entry.order_id), entry, recorded)
+            except GapError as gap:
+                folded = UnreadableEventError(entry, gap)  # the store itself has lost an event
+            if folded is not None:
+                folds[entry.order_id] = folded
+        return folds
 
     def open(
-        self, entries: Iterable[LogEntry], *, open_sealed: bool = True
+        self, entries: Sequence[LogEntry], *, open_sealed: bool = True
     ) -> Sequence[Recorded[OrderEvent]]:
-        """Read stored entries, fetching the keys they need in one round trip."""
-        entries = list(entries)
+        """Read stored entries. Raises UnreadableEventError at the first that can't be read."""
+        opened = []
+        for recorded in self.open_each(entries, open_sealed=open_sealed):
+            if isinstance(recorded, UnreadableEventError):
+                raise recorded
+            opened.append(recorded)
+        return opened
+
+    def open_each(
+        self, entries: Sequence[LogEntry], *, open_sealed: bool = True
+    ) -> Sequence[Recorded[OrderEvent] | UnreadableEventError]:
+        """Read stored entries, each by itself, fetching the keys they need in one round trip."""
         if not open_sealed:
-            return [self._mapper.to_recorded(entry, open_sealed=False) for entry in entries]
-        owners = {owner for owner in map(sealed_for, entries) if owner is not None}
+            return [self._open_one(entry, open_sealed=False) for entry in entries]
+        owners = {owner for owner in map(_owner, entries) if owner is not None}
         # One thread at a time: between fetching a key and using it, nobody may push it out.
         with self._lock:
             self._fetch_keys(owners)
-            return [self._mapper.to_recorded(entry) for entry in entries]
+            return [self._open_one(entry, open_sealed=True) for entry in entries]
+
+    def _open_one(
+        self, entry: LogEntry, *, open_sealed: bool
+    ) -> Recorded[OrderEvent] | UnreadableEventError:
+        try:
+            return self._mapper.to_recorded(entry, open_sealed=open_sealed)
+        except Exception as error:  # noqa: BLE001 - reading bytes; nothing else can fail here
+            return UnreadableEventError(entry, error)
 
     def head(self) -> int:
         """Give the position of the log's newest entry."""
@@ -102,3 +150,33 @@ class OrderReader:
             return question(self._recorder)
         except (OperationalError, InterfaceError) as error:
             raise UnavailableError("postgres", str(error)) from error
+
+
+def take_in(
+    document: OrderDocument | UnreadableEventError | None,
+    entry: LogEntry,
+    recorded: Recorded[OrderEvent] | UnreadableEventError,
+) -> OrderDocument | UnreadableEventError | None:
+    """Take one more event into a fold; after one that can't be, the fold is that error.
+
+    Raises:
+        GapError: the event before it is missing.
+    """
+    if isinstance(document, UnreadableEventError):
+        return document
+    if isinstance(recorded, UnreadableEventError):
+        known = 0 if document is None else document.versions.get(entry.stream, 0)
+        return document if entry.version <= known else recorded
+    try:
+        return project(document, recorded)
+    except GapError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a pure function; nothing else can fail here
+        return UnreadableEventError(entry, error)
+
+
+def _owner(entry: LogEntry) -> CustomerId | None:
+    try:
+        return sealed_for(entry)
+    except msgspec.MsgspecError:
+        return None  # not readable at all: opening it says so

@@ -26,10 +26,6 @@ CHECKPOINT_TYPE = "ordertrail.checkpoint.v1"
 Headers: TypeAlias = list[tuple[str, bytes]]
 
 
-class MalformedMessageError(Exception):
-    """A message that this system did not write."""
-
-
 class _Published(msgspec.Struct):
     """What the headers need of a stored event."""
 
@@ -47,13 +43,15 @@ class Delivered:
         entry: the event; None for a checkpoint.
         position: the log position of the event, or of the checkpoint.
         next_offset: where reading goes on after it.
+        foreign: this system did not write it; it is passed over.
     """
 
     entry: LogEntry | None
     position: int
     partition: int
     next_offset: int
-    correlation_id: str | None
+    correlation_id: str | None = None
+    foreign: bool = False
 
 
 _decoder = msgspec.json.Decoder(_Published)
@@ -97,22 +95,16 @@ def checkpoint_headers(position: int) -> Headers:
 
 
 def read_message(message: Message) -> Delivered:
-    """Read a message of `order-events`. Raises MalformedMessageError if it isn't one of ours."""
+    """Read a message of `order-events`; one that isn't ours is marked as foreign."""
+    partition, next_offset = _known(message.partition()), _known(message.offset()) + 1
     headers = _headers(message.headers())
     try:
         position = int(headers["ce_logposition"])
         entry = None if headers["ce_type"] == CHECKPOINT_TYPE.encode() else _entry(message, headers)
-        return Delivered(
-            entry=entry,
-            position=position,
-            partition=_known(message.partition()),
-            next_offset=_known(message.offset()) + 1,
-            correlation_id=_text(headers.get("ce_correlationid")),
-        )
-    except (KeyError, ValueError) as error:
-        raise MalformedMessageError(
-            f"{message.topic()}[{message.partition()}]@{message.offset()}: {error!r}"
-        ) from error
+        correlation = _text(headers.get("ce_correlationid"))
+    except (KeyError, ValueError):
+        return Delivered(None, 0, partition, next_offset, foreign=True)
+    return Delivered(entry, position, partition, next_offset, correlation)
 
 
 def _entry(message: Message, headers: dict[str, bytes]) -> LogEntry:

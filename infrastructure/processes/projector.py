@@ -15,6 +15,7 @@ from contextlib import closing
 import redis
 import structlog
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from prometheus_client import Counter
 
 from infrastructure import composition
 from infrastructure.event_store.order_reader import OrderReader
@@ -32,6 +33,7 @@ CHECK_S = 2.0
 """How often a quiet projector makes sure that neither Kafka nor Redis was wiped."""
 
 _log = structlog.get_logger(__name__)
+_foreign = Counter("ordertrail_projector_foreign_messages", "Messages that we did not write")
 
 
 def serve(port: int) -> None:
@@ -109,6 +111,8 @@ class _Subscription:
             if error is not None:
                 raise KafkaException(error)
             one = messages.read_message(message)
+            if one.foreign:
+                _foreign.inc()
             delivered[one.partition].append(one)
         for partition, batch in delivered.items():
             self._project(partition, batch)

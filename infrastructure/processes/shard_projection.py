@@ -1,25 +1,25 @@
 """Takes one partition's messages into its shard of the read models, each exactly once.
 
 A batch is folded over the documents as they were read, and written with the shard's progress
-in one script, or not at all.
+in one script, or not at all. An event that can't be applied parks its order, and only that.
 """
 
 import time
 from collections.abc import Mapping, Sequence
 
+import msgspec
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
 
-from domain.envelope import Recorded
 from domain.ids import OrderId
-from domain.order.events import OrderEvent
-from infrastructure.event_store.order_reader import OrderReader
+from infrastructure.event_store.mapper import LogEntry
+from infrastructure.event_store.order_reader import OrderReader, UnreadableEventError, take_in
 from infrastructure.kafka.messages import Delivered
 from infrastructure.kafka.topics import Incarnation
 from infrastructure.redis import layout
-from infrastructure.redis.layout import StoredDocument
-from infrastructure.redis.shard import Change, DocumentMovedError, ShardWriter
-from projections.order.document import GapError, OrderDocument, project
+from infrastructure.redis.layout import ParkedNote, StoredDocument
+from infrastructure.redis.shard import Change, DocumentMovedError, Parking, ShardWriter
+from projections.order.document import GapError, OrderDocument
 
 ATTEMPTS = 5
 """Times a batch is folded again because a document was changed meanwhile."""
@@ -33,6 +33,7 @@ _delay = Histogram(
     "From recorded in the log to readable in Redis, for the newest event of a batch",
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60, 600),
 )
+_parked = Counter("ordertrail_projector_parked", "Times an order was parked for a bad event")
 _position = Gauge(
     "ordertrail_projector_position", "Log position the shard is complete to", ["partition"]
 )
@@ -67,13 +68,12 @@ class ShardProjection:
         if not batch:
             return
         last = batch[-1]
+        position = max(one.position for one in batch)
         after = f"{self._topic} {last.next_offset}"
         for _ in range(ATTEMPTS):
             changes = self._changes(batch)
             try:
-                self.writer.apply(
-                    changes, before=self.progress, after=after, position=last.position
-                )
+                self.writer.apply(changes, before=self.progress, after=after, position=position)
             except DocumentMovedError:
                 continue
             self.progress, self.next_offset = after, last.next_offset
@@ -81,41 +81,51 @@ class ShardProjection:
             return
         raise DocumentMovedError(f"partition {self._partition}: documents kept moving")
 
-    def _changes(self, batch: Sequence[Delivered]) -> Sequence[Change]:
+    def _changes(self, batch: Sequence[Delivered]) -> Sequence[Change | Parking]:
         entries = [one.entry for one in batch if one.entry is not None]
-        recorded = self._reader.open(entries)
-        touched = list(dict.fromkeys(_order_of(one.order_id) for one in recorded))
+        touched = list(dict.fromkeys(order_of(entry) for entry in entries))
         read: Mapping[OrderId, StoredDocument | None] = self.writer.read(touched)
         before = {
             order_id: None if stored is None else layout.to_document(stored)
             for order_id, stored in read.items()
         }
-        after: dict[OrderId, OrderDocument | None] = dict(before)
-        after |= self._reader.fold_many(self._missing(recorded, before))
-        for one in recorded:
-            order_id = _order_of(one.order_id)
+        after: dict[OrderId, OrderDocument | UnreadableEventError | None] = dict(before)
+        after |= self._reader.fold_many(self._missing(entries, before))
+        for entry, recorded in zip(entries, self._reader.open_each(entries), strict=True):
+            order_id = order_of(entry)
             try:
-                after[order_id] = project(after[order_id], one)
+                after[order_id] = take_in(after[order_id], entry, recorded)
             except GapError:
                 _gaps.inc()
-                after[order_id] = self._reader.fold(order_id)
+                after |= self._reader.fold_many([order_id])
         return [
-            Change(read[order_id], document)
-            for order_id, document in after.items()
-            if document is not None and document is not before[order_id]
+            self._change(order_id, read[order_id], result)
+            for order_id, result in after.items()
+            if result is not None and result is not before[order_id]
         ]
 
-    def _missing(
+    def _change(
         self,
-        recorded: Sequence[Recorded[OrderEvent]],
-        before: Mapping[OrderId, OrderDocument | None],
+        order_id: OrderId,
+        read: StoredDocument | None,
+        result: OrderDocument | UnreadableEventError,
+    ) -> Change | Parking:
+        if isinstance(result, OrderDocument):
+            return Change(read, result)
+        _parked.inc()
+        note = ParkedNote(result.entry.position, result.entry.type, result.reason)
+        _log.error("order_parked", order_id=str(order_id), **msgspec.structs.asdict(note))
+        return Parking(order_id, read, note)
+
+    def _missing(
+        self, entries: Sequence[LogEntry], before: Mapping[OrderId, OrderDocument | None]
     ) -> Sequence[OrderId]:
         """Name orders whose document is gone, rather than new.
 
         Built up again event by event, they would be seen as they once were; so they are folded
         from the store, whole.
         """
-        old = {_order_of(one.order_id) for one in recorded if one.position <= self._seen_to}
+        old = {order_of(entry) for entry in entries if entry.position <= self._seen_to}
         return [order_id for order_id in old if before[order_id] is None]
 
     def _tell(self, batch: Sequence[Delivered]) -> None:
@@ -140,7 +150,8 @@ class ShardProjection:
         )
 
 
-def _order_of(order_id: OrderId | None) -> OrderId:
-    if order_id is None:
-        raise AssertionError("every event of this topic belongs to an order")
-    return order_id
+def order_of(entry: LogEntry) -> OrderId:
+    """Give whose event it is: every event of this topic belongs to an order."""
+    if entry.order_id is None:
+        raise AssertionError(f"{entry.stream} belongs to no order")
+    return entry.order_id

@@ -21,13 +21,25 @@ from projections.order.lists import lists_of, sort_key
 POSITION_DIGITS = 20
 
 
-class Header(msgspec.Struct):
-    """What stands beside a body: whose it is, which versions are in it, where it is listed."""
+class Header(msgspec.Struct, omit_defaults=True):
+    """What stands beside a body: whose it is, which versions are in it, where it is listed.
+
+    `parked`: a later event could not be applied, so the body is known to be out of date.
+    """
 
     owner: CustomerId
     versions: dict[StreamId, int]
     sort_key: str
     lists: list[str]
+    parked: bool = False
+
+
+class ParkedNote(msgspec.Struct):
+    """Why an order is parked: the first event that could not be applied, and what it said."""
+
+    position: int
+    event_type: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +53,8 @@ class StoredDocument:
 
 _header_decoder = msgspec.json.Decoder(Header)
 _header_encoder = msgspec.json.Encoder()
+_note_decoder = msgspec.json.Decoder(ParkedNote)
+_note_encoder = msgspec.json.Encoder()
 
 
 def partition_of(order_id: OrderId, partitions: int) -> int:
@@ -60,6 +74,11 @@ def list_key(partition: int, name: str) -> str:
     return f"{prefix(partition)}list:{name}"
 
 
+def parked_key(partition: int) -> str:
+    """Where notes on parked orders are kept: order id -> ParkedNote."""
+    return f"{prefix(partition)}parked"
+
+
 def progress_key(partition: int) -> str:
     return f"{prefix(partition)}progress"
 
@@ -75,8 +94,7 @@ def encode(document: OrderDocument) -> tuple[bytes, Header]:
         sort_key=sort_key(document),
         lists=sorted(lists_of(document)),
     )
-    position = str(document.position).zfill(POSITION_DIGITS).encode()
-    return position + _header_encoder.encode(header) + b"\n" + body_bytes(document), header
+    return _value(document.position, header, body_bytes(document)), header
 
 
 def body_bytes(document: OrderDocument) -> bytes:
@@ -105,15 +123,39 @@ def apply_keys(partition: int) -> Sequence[str]:
 def encode_change(old: StoredDocument | None, document: OrderDocument) -> Sequence[str | bytes]:
     """Write the arguments of apply.lua that put a document in the place of what was read."""
     value, header = encode(document)
-    expected = "" if old is None else str(old.position).zfill(POSITION_DIGITS)
     leaves = [] if old is None else [n for n in old.header.lists if n not in header.lists]
     return [
         str(document.order_id),
-        expected,
+        _expected(old),
         value,
+        "",
         header.sort_key,
         str(len(header.lists)),
         *header.lists,
         str(len(leaves)),
         *leaves,
     ]
+
+
+def encode_parking(
+    order_id: OrderId, old: StoredDocument | None, note: ParkedNote
+) -> Sequence[str | bytes]:
+    """Write the arguments of apply.lua that keep the last good body and mark it as out of date."""
+    value = b""
+    if old is not None:
+        header = msgspec.structs.replace(old.header, parked=True)
+        value = _value(old.position, header, old.body)
+    return [str(order_id), _expected(old), value, _note_encoder.encode(note), "", "0", "0"]
+
+
+def decode_note(value: bytes) -> ParkedNote:
+    return _note_decoder.decode(value)
+
+
+def _expected(old: StoredDocument | None) -> str:
+    return "" if old is None else str(old.position).zfill(POSITION_DIGITS)
+
+
+def _value(position: int, header: Header, body: bytes) -> bytes:
+    digits = str(position).zfill(POSITION_DIGITS).encode()
+    return digits + _header_encoder.encode(header) + b"\n" + body

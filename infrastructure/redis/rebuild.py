@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import redis
 
 from domain.ids import OrderId
-from infrastructure.event_store.order_reader import OrderReader
+from infrastructure.event_store.order_reader import OrderReader, UnreadableEventError
 from infrastructure.redis import layout
 from infrastructure.redis.shard import LEAVE_PROGRESS, Change, DocumentMovedError, ShardWriter
 
@@ -18,11 +18,15 @@ ATTEMPTS = 5
 
 @dataclass(slots=True)
 class RebuildReport:
-    """Orders by what was found: `missing` and `different` documents are now as they should be."""
+    """Orders by what was found: `missing` and `different` documents are now as they should be.
+
+    `parked` orders have an event that can't be applied; their documents were left as they were.
+    """
 
     orders: int = 0
     missing: int = 0
     different: int = 0
+    parked: int = 0
 
 
 def rebuild(
@@ -41,18 +45,23 @@ def rebuild(
     writers = [ShardWriter(client, partition) for partition in range(partitions)]
     report = RebuildReport()
     for order_id in reader.order_ids():
-        _rebuild_order(reader, writers[layout.partition_of(order_id, partitions)], order_id, report)
-        report.orders += 1
+        rebuild_order(reader, writers[layout.partition_of(order_id, partitions)], order_id, report)
         tell(report)
     return report
 
 
-def _rebuild_order(
+def rebuild_order(
     reader: OrderReader, writer: ShardWriter, order_id: OrderId, report: RebuildReport
 ) -> None:
+    """Fold one order and write its document; count in the report what was found."""
+    report.orders += 1
     for _ in range(ATTEMPTS):
         stored = writer.read([order_id])[order_id]
-        document = reader.fold(order_id)
+        try:
+            document = reader.fold(order_id)
+        except UnreadableEventError:
+            report.parked += 1
+            return
         if document is None:
             raise AssertionError(f"{order_id} is in the log and has no events")
         if stored is not None and stored.position > document.position:

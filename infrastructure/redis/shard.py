@@ -4,12 +4,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
+from uuid import UUID
 
 import redis
 
 from domain.ids import OrderId
 from infrastructure.redis import layout
-from infrastructure.redis.layout import StoredDocument
+from infrastructure.redis.layout import ParkedNote, StoredDocument
 from projections.order.document import OrderDocument
 
 APPLY = (files("infrastructure.redis") / "lua" / "apply.lua").read_text("utf-8")
@@ -30,10 +31,25 @@ class DocumentMovedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A document to write over the one that was read."""
+    """A document to write over the one that was read; the order is parked no more."""
 
     read: StoredDocument | None
     document: OrderDocument
+
+    def arguments(self) -> Sequence[str | bytes]:
+        return layout.encode_change(self.read, self.document)
+
+
+@dataclass(frozen=True, slots=True)
+class Parking:
+    """An order whose document can't be brought up to date, and why."""
+
+    order_id: OrderId
+    read: StoredDocument | None
+    note: ParkedNote
+
+    def arguments(self) -> Sequence[str | bytes]:
+        return layout.encode_parking(self.order_id, self.read, self.note)
 
 
 class ShardWriter:
@@ -60,7 +76,22 @@ class ShardWriter:
             for order_id, value in zip(order_ids, values, strict=True)
         }
 
-    def apply(self, changes: Iterable[Change], *, before: str, after: str, position: int) -> None:
+    def parked(self) -> Mapping[OrderId, ParkedNote]:
+        """Read the notes on all parked orders of the shard."""
+        notes: Any = self._client.hgetall(layout.parked_key(self._partition))
+        return {
+            OrderId(UUID(bytes(order_id).decode())): layout.decode_note(note)
+            for order_id, note in notes.items()
+        }
+
+    def discard_note(self, order_id: OrderId) -> bool:
+        """Take a note away; its document stays marked as out of date. False if there was none."""
+        removed: Any = self._client.hdel(layout.parked_key(self._partition), str(order_id))
+        return bool(removed)
+
+    def apply(
+        self, changes: Iterable[Change | Parking], *, before: str, after: str, position: int
+    ) -> None:
         """Write documents, lists, progress and position together, or nothing.
 
         Args:
@@ -75,7 +106,7 @@ class ShardWriter:
         written = list(changes)
         arguments: list[str | bytes] = [before, after, str(position), str(len(written))]
         for change in written:
-            arguments += layout.encode_change(change.read, change.document)
+            arguments += change.arguments()
         outcome: Any = self._apply(keys=layout.apply_keys(self._partition), args=arguments)
         if outcome[0] == b"progress":
             raise ProgressMovedError(bytes(outcome[1]).decode())

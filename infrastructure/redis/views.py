@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 
 from domain.errors import DomainError, UnavailableError
 from domain.ids import OrderId
-from infrastructure.event_store.order_reader import OrderReader
+from infrastructure.event_store.order_reader import OrderReader, UnreadableEventError
 from infrastructure.redis import layout
 from infrastructure.redis.layout import StoredDocument
 from infrastructure.redis.shard import APPLY, LEAVE_PROGRESS
@@ -27,6 +27,7 @@ from projections.order.document import OrderDocument
 from projections.order.lists import list_name
 from projections.ports import (
     OrderPage,
+    OrderParkedError,
     OrderQuery,
     OrderView,
     TooManyFoldsError,
@@ -70,7 +71,7 @@ class RedisOrderViews:
         deadline = asyncio.get_running_loop().time() + wait_s
         while True:
             stored = await self._trusted(order_id)
-            if stored is not None and stored.position >= min_position:
+            if stored is not None and stored.position >= min_position and not stored.header.parked:
                 return OrderView(stored.body, stored.position, stored.header.owner, "redis")
             if self._lost or asyncio.get_running_loop().time() >= deadline:
                 break
@@ -191,6 +192,8 @@ class RedisOrderViews:
         try:
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(self._threads, self._reader.fold, order_id)
+        except UnreadableEventError as error:
+            raise OrderParkedError(str(error)) from error
         finally:
             self._folds -= 1
 

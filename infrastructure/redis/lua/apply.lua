@@ -7,7 +7,8 @@
 -- ARGV[2]  the progress to store
 -- ARGV[3]  the log position to store, as a decimal number
 -- ARGV[4]  how many documents follow; each of them:
---          id, position read ('' for none), new value, sort key, n, n lists to join, m, m to leave
+--          id, position read ('' for none), new value ('' to write none), note ('' to take away
+--          the one that says why the order is parked), sort key, n, n lists to join, m, m to leave
 --
 -- Gives {'applied'}; or, with nothing changed, {'progress', stored progress} where another
 -- caller was here or the data was lost, or {'moved', id} where a document has another position.
@@ -24,8 +25,8 @@ end
 local function each_document(visit)
   local at = 5
   for _ = 1, tonumber(ARGV[4]) do
-    local joins = tonumber(ARGV[at + 4])
-    local leaves_at = at + 5 + joins
+    local joins = tonumber(ARGV[at + 5])
+    local leaves_at = at + 6 + joins
     visit(at, joins, leaves_at, tonumber(ARGV[leaves_at]))
     at = leaves_at + 1 + tonumber(ARGV[leaves_at])
   end
@@ -43,12 +44,19 @@ if moved then
 end
 
 each_document(function(at, joins, leaves_at, leaves)
-  redis.call('SET', prefix .. 'document:' .. ARGV[at], ARGV[at + 2])
-  for i = at + 5, at + 4 + joins do
-    redis.call('ZADD', prefix .. 'list:' .. ARGV[i], 0, ARGV[at + 3])
+  if ARGV[at + 2] ~= '' then
+    redis.call('SET', prefix .. 'document:' .. ARGV[at], ARGV[at + 2])
+  end
+  if ARGV[at + 3] ~= '' then
+    redis.call('HSET', prefix .. 'parked', ARGV[at], ARGV[at + 3])
+  else
+    redis.call('HDEL', prefix .. 'parked', ARGV[at])
+  end
+  for i = at + 6, at + 5 + joins do
+    redis.call('ZADD', prefix .. 'list:' .. ARGV[i], 0, ARGV[at + 4])
   end
   for i = leaves_at + 1, leaves_at + leaves do
-    redis.call('ZREM', prefix .. 'list:' .. ARGV[i], ARGV[at + 3])
+    redis.call('ZREM', prefix .. 'list:' .. ARGV[i], ARGV[at + 4])
   end
 end)
 

@@ -20,6 +20,7 @@ from commands.ports import Answer, Ports, Request
 from domain.envelope import Actor, Role
 from domain.ids import CustomerId, OrderId, Sku
 from domain.money import Currency
+from domain.order.decisions import LineToCancel
 from domain.order.events import OrderLine, PaymentMethod
 from domain.personal import PersonalData
 from infrastructure import composition
@@ -61,10 +62,11 @@ class Pipeline:
         )
         return await place_order(command, self.request(f"place-{number}"), self.ports)
 
-    async def cancel(self, order_id: OrderId) -> Answer:
-        return await cancel_order(
-            CancelOrder(order_id, reason="changed my mind"), self.request(None), self.ports
-        )
+    async def cancel(self, order_id: OrderId, *, pieces: int | None = None) -> Answer:
+        """Cancel an order, or so many of its two pieces."""
+        lines = None if pieces is None else [LineToCancel(Sku("85123A"), pieces)]
+        command = CancelOrder(order_id, reason="changed my mind", lines=lines)
+        return await cancel_order(command, self.request(None), self.ports)
 
     @staticmethod
     def request(key: str | None) -> Request:

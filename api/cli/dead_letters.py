@@ -1,0 +1,128 @@
+"""`dead-letters`: orders that are set aside because one of their events can't be applied."""
+
+import sys
+from collections.abc import Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated, NoReturn
+from uuid import UUID
+
+import typer
+
+from api.cli.store import load_environment
+
+if TYPE_CHECKING:
+    from domain.ids import OrderId
+    from infrastructure.redis.dead_letters import DeadLetter, DeadLetters
+
+MOST = 100
+
+Orders = Annotated[list[str] | None, typer.Argument(help="Order ids; all parked orders if none.")]
+Most = Annotated[int, typer.Option("--most", min=1, help="At most so many orders.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
+
+
+def register(app: typer.Typer) -> None:
+    group = typer.Typer(
+        help="Orders set aside because one of their events can't be applied.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+    )
+    group.command("list")(list_parked)
+    group.command()(show)
+    group.command()(retry)
+    group.command()(discard)
+    app.add_typer(group, name="dead-letters")
+
+
+def list_parked(*, most: Most = MOST) -> None:
+    """List parked orders, and which event of each can't be applied."""
+    letters = list(islice(_dead_letters().all(), most + 1))
+    for letter in letters[:most]:
+        typer.echo(_line(letter))
+    if not letters:
+        typer.echo("no order is parked")
+    elif len(letters) > most:
+        typer.echo(f"... and more: --most shows them (now {most})")
+
+
+def show(order: Annotated[str, typer.Argument(help="An order's id.")]) -> None:
+    """Show why an order is parked, and the event as it is stored; personal data stays sealed."""
+    from infrastructure import composition
+    from infrastructure.settings import StoreSettings
+
+    order_id = _order_id(order)
+    letter = _dead_letters().find(order_id)
+    if letter is None:
+        _fail(f"{order} is not parked")
+    typer.echo(_line(letter))
+    reader = composition.order_reader(StoreSettings(), pool_size=1)
+    for entry in reader.entries(order_id):
+        mark = ">" if entry.position == letter.note.position else " "
+        typer.echo(f"{mark} {entry.position:>8}  {entry.type}  v{entry.version}")
+        if entry.position == letter.note.position:
+            typer.echo(f"  {entry.state.decode('utf-8', 'replace')}")
+
+
+def retry(orders: Orders = None, *, most: Most = MOST, dry_run: DryRun = False) -> None:
+    """Fold parked orders from the event store again: after an upgrade, most can be read."""
+    from infrastructure import composition
+    from infrastructure.settings import StoreSettings
+
+    letters = _dead_letters()
+    chosen = _chosen(letters, orders, most)
+    if dry_run:
+        typer.echo(f"{len(chosen)} orders would be tried again; nothing was done")
+        return
+    report = letters.retry(composition.order_reader(StoreSettings(), pool_size=1), chosen)
+    typer.echo(f"{report.orders - report.parked} orders are whole again, {report.parked} are not")
+    if report.parked:
+        raise typer.Exit(1)
+
+
+def discard(orders: Orders = None, *, most: Most = MOST, dry_run: DryRun = False) -> None:
+    """Take notes off the list. An order that can't be read is parked again by its next event."""
+    letters = _dead_letters()
+    chosen = _chosen(letters, orders, most)
+    if dry_run:
+        typer.echo(f"{len(chosen)} notes would be discarded; nothing was done")
+        return
+    typer.echo(f"{letters.discard(chosen)} notes were discarded")
+
+
+def _dead_letters() -> "DeadLetters":
+    from infrastructure import composition
+    from infrastructure.redis.dead_letters import DeadLetters
+    from infrastructure.settings import ViewSettings
+
+    load_environment()
+    views = ViewSettings()
+    return DeadLetters(composition.redis_client(views), views.order_partitions)
+
+
+def _chosen(letters: "DeadLetters", orders: list[str] | None, most: int) -> "Sequence[OrderId]":
+    if not orders:
+        return [letter.order_id for letter in islice(letters.all(), most)]
+    chosen = [_order_id(order) for order in orders[:most]]
+    missing = [order_id for order_id in chosen if letters.find(order_id) is None]
+    if missing:
+        _fail(f"not parked: {', '.join(map(str, missing))}")
+    return chosen
+
+
+def _line(letter: "DeadLetter") -> str:
+    note = letter.note
+    return f"{letter.order_id}  {note.event_type} at position {note.position}: {note.reason}"
+
+
+def _order_id(text: str) -> "OrderId":
+    from domain.ids import OrderId
+
+    try:
+        return OrderId(UUID(text))
+    except ValueError:
+        _fail(f"{text} is no order id")
+
+
+def _fail(message: str) -> NoReturn:
+    sys.stderr.write(f"{message}\n")
+    raise typer.Exit(1)

@@ -1,0 +1,127 @@
+"""A poisoned event parks its order, and only that; it never stops a partition."""
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+import redis.asyncio
+from confluent_kafka import Producer
+
+from domain.ids import OrderId
+from infrastructure.redis.dead_letters import DeadLetters
+from infrastructure.redis.rebuild import rebuild
+from infrastructure.redis.views import RedisOrderViews
+from projections.ports import OrderParkedError
+from tests.integration.pipeline.conftest import Pipeline
+
+
+@contextlib.contextmanager
+def poisoned(
+    pipeline: Pipeline, order_id: OrderId, *, healed: str = "order.cancelled.v1"
+) -> Iterator[None]:
+    """Make the order's second event one that no version knows; heal it in the end."""
+    with psycopg.connect(pipeline.store.postgres_url.get_secret_value(), autocommit=True) as sql:
+        change = "UPDATE events SET topic = %s WHERE order_id = %s AND originator_version = 2"
+        sql.execute(change, ["order.eaten.v1", order_id])
+        yield
+        sql.execute(change, [healed, order_id])
+
+
+def dead_letters(pipeline: Pipeline) -> DeadLetters:
+    return DeadLetters(pipeline.redis, pipeline.kafka.order_partitions)
+
+
+async def test_a_poisoned_event_parks_its_order_and_stops_no_other(pipeline: Pipeline) -> None:
+    bad = await pipeline.place(0)
+    await pipeline.cancel(bad.order_id)
+    with poisoned(pipeline, bad.order_id), pipeline.relay(), pipeline.projector():
+        others = [await pipeline.place(n) for n in range(1, 30)]
+        await asyncio.to_thread(pipeline.await_complete, others[-1].position)
+
+        [letter] = dead_letters(pipeline).all()
+        assert letter.order_id == bad.order_id
+        assert (letter.note.position, letter.note.event_type) == (2, "order.eaten.v1")
+        assert all(pipeline.stored(one.order_id) is not None for one in others)
+        report = dead_letters(pipeline).retry(pipeline.reader, [bad.order_id])
+        assert report.parked == 1
+
+    dead_letters(pipeline).retry(pipeline.reader, [bad.order_id])
+    assert list(dead_letters(pipeline).all()) == []
+    assert pipeline.assert_views_equal_folds() == 30
+
+
+async def test_a_parked_order_is_not_shown_as_it_once_was(pipeline: Pipeline) -> None:
+    with pipeline.relay(), pipeline.projector():
+        bad = await pipeline.place(0)
+        await asyncio.to_thread(pipeline.await_complete, bad.position)
+    await pipeline.cancel(bad.order_id)
+    url = pipeline.views.redis_url.get_secret_value()
+    with poisoned(pipeline, bad.order_id), pipeline.relay(), pipeline.projector():
+        last = await pipeline.place(1)
+        await asyncio.to_thread(pipeline.await_complete, last.position)
+        async with redis.asyncio.from_url(url, protocol=3) as client:
+            views = RedisOrderViews(
+                client,
+                pipeline.reader,
+                partitions=pipeline.kafka.order_partitions,
+                folds_at_once=1,
+                folds_waiting=1,
+            )
+            with pytest.raises(OrderParkedError):
+                await views.find(bad.order_id, min_position=0, wait_s=0)
+
+
+async def test_the_next_event_of_a_healed_order_brings_it_back(pipeline: Pipeline) -> None:
+    bad = await pipeline.place(0)
+    await pipeline.cancel(bad.order_id, pieces=1)
+    with pipeline.relay(), pipeline.projector():
+        with poisoned(pipeline, bad.order_id, healed="order.lines_cancelled.v1"):
+            await asyncio.to_thread(pipeline.await_complete, 2)
+            assert len(list(dead_letters(pipeline).all())) == 1
+        last = await pipeline.cancel(bad.order_id)
+        await asyncio.to_thread(pipeline.await_complete, last.position)
+
+    assert list(dead_letters(pipeline).all()) == []
+    assert pipeline.assert_views_equal_folds() == 1
+
+
+async def test_a_discarded_note_is_gone_and_a_rebuild_goes_past_it(pipeline: Pipeline) -> None:
+    bad = await pipeline.place(0)
+    await pipeline.cancel(bad.order_id)
+    await pipeline.place(1)
+    with poisoned(pipeline, bad.order_id), pipeline.relay(), pipeline.projector():
+        await asyncio.to_thread(pipeline.await_complete, 3)
+        assert dead_letters(pipeline).find(bad.order_id) is not None
+        assert dead_letters(pipeline).discard([bad.order_id]) == 1
+        assert dead_letters(pipeline).find(bad.order_id) is None
+        report = rebuild(
+            pipeline.reader,
+            pipeline.redis,
+            partitions=pipeline.kafka.order_partitions,
+            tell=lambda _: None,
+        )
+        assert (report.orders, report.parked) == (2, 1)
+
+
+async def test_a_message_that_is_not_ours_is_passed_over(pipeline: Pipeline) -> None:
+    with pipeline.relay(), pipeline.projector():
+        placed = await pipeline.place(0)
+        await asyncio.to_thread(pipeline.await_complete, placed.position)
+        producer = Producer({"bootstrap.servers": pipeline.kafka.kafka_bootstrap})
+        for partition in range(pipeline.kafka.order_partitions):
+            topic = pipeline.kafka.order_topic
+            producer.produce(topic, b"junk", b"junk", partition=partition)
+            producer.produce(topic, None, None, partition=partition)
+            producer.produce(
+                topic,
+                b"{}",
+                b"not-a-uuid",
+                partition=partition,
+                headers=[("ce_type", b"order.placed.v1"), ("ce_logposition", b"x")],
+            )
+        producer.flush(5)
+        last = await pipeline.place(1)
+        await asyncio.to_thread(pipeline.await_complete, last.position)
+    assert pipeline.assert_views_equal_folds() == 2
