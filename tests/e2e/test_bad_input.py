@@ -118,6 +118,17 @@ def test_a_bad_token_is_refused_as_a_problem_and_nothing_is_stored(
     assert count_events(platform.settings) == stored
 
 
+def test_an_answer_that_comes_before_the_body_was_read_arrives_whole(
+    platform: LivePlatform,
+) -> None:
+    """Many, because without the edge's buffer only one in thirty was broken off."""
+    headers = {"Authorization": "Bearer x.y.z"}
+    body = an_order(lines=[{**LINE, "name": "n" * 200}] * 100)
+    with httpx.Client(base_url=platform.url, headers=headers, trust_env=False) as client:
+        for _ in range(200):
+            _assert_problem(client.post("/v1/orders", json=body), 401)
+
+
 def test_what_is_not_there_and_not_allowed_is_a_problem_too(shop: Shop) -> None:
     placed = shop.place()
     order = f"/v1/orders/{placed['order_id']}"
