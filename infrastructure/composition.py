@@ -13,7 +13,9 @@ import psycopg
 import redis
 import redis.asyncio
 import uuid_utils.compat
+from redis.asyncio.cluster import RedisCluster as AsyncRedisCluster
 from redis.backoff import NoBackoff
+from redis.cluster import RedisCluster
 from redis.retry import Retry
 
 from commands.ports import Ports
@@ -72,13 +74,7 @@ async def query_side(
     """Wire what the query API uses, and what tells whether it can work."""
     views = settings.views
     reader = order_reader(settings.store, pool_size=views.folds_at_once)
-    async with redis.asyncio.from_url(
-        views.redis_url.get_secret_value(),
-        protocol=3,
-        socket_timeout=views.redis_timeout_s,
-        socket_connect_timeout=views.redis_timeout_s,
-        retry=Retry(NoBackoff(), 1),
-    ) as client:
+    async with async_redis_client(views, timeout_s=views.redis_timeout_s) as client:
         yield (
             QueryPorts(
                 RedisOrderViews(
@@ -109,21 +105,34 @@ def order_reader(store: StoreSettings, *, pool_size: int) -> OrderReader:
 
 
 def redis_client(views: ViewSettings) -> "redis.Redis":
-    """Wire the blocking client of the projector and the rebuild."""
-    return redis.from_url(
+    """Wire the blocking client of the projector and the rebuild: one server, or a cluster."""
+    make: Any = RedisCluster.from_url if views.redis_cluster else redis.from_url
+    client: redis.Redis = make(
         views.redis_url.get_secret_value(),
         protocol=3,
         socket_timeout=10.0,
         socket_connect_timeout=views.redis_timeout_s,
     )
+    return client
+
+
+def async_redis_client(views: ViewSettings, *, timeout_s: float) -> "redis.asyncio.Redis":
+    """Wire the reading side's client; it tries once more, and then says that Redis is away."""
+    make: Any = AsyncRedisCluster.from_url if views.redis_cluster else redis.asyncio.from_url
+    client: redis.asyncio.Redis = make(
+        views.redis_url.get_secret_value(),
+        protocol=3,
+        socket_timeout=timeout_s,
+        socket_connect_timeout=timeout_s,
+        retry=Retry(NoBackoff(), 1),
+    )
+    return client
 
 
 def checks(settings: Settings) -> Mapping[str, Check]:
     """Give a check per part of the platform, named as `/readyz` names them."""
     postgres_url = settings.store.postgres_url.get_secret_value()
-    client = redis.asyncio.from_url(
-        settings.views.redis_url.get_secret_value(), socket_timeout=1.0, socket_connect_timeout=1.0
-    )
+    client = async_redis_client(settings.views, timeout_s=1.0)
 
     async def postgres() -> None:
         async with await psycopg.AsyncConnection.connect(

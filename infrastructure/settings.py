@@ -48,6 +48,7 @@ class ViewSettings(_Group):
     """The read models, and how single reads fall back to the event store."""
 
     redis_url: SecretStr
+    redis_cluster: bool = False
     order_partitions: int = Field(default=6, ge=1, le=256)
     redis_timeout_s: float = Field(default=2.0, gt=0)
     folds_at_once: int = Field(default=8, ge=1)

@@ -118,8 +118,7 @@ class RedisOrderViews:
     async def as_of_position(self) -> int:
         """Give the log position that every shard has reached. Raises RedisError."""
         keys = [layout.position_key(partition) for partition in range(self._partitions)]
-        values: Any = await self._client.mget(keys)
-        return min(int(value or 0) for value in values)
+        return min(int(value or 0) for value in await self._get_all(keys))
 
     async def _page_of_keys(self, name: str, after: str | None, limit: int) -> Sequence[str]:
         """Merge the newest entries below `after` of every shard's list, newest first."""
@@ -138,8 +137,15 @@ class RedisOrderViews:
         if not ids:
             return []
         keys = [layout.document_key(order_id, self._partitions) for order_id in ids]
-        values: Any = await self._client.mget(keys)
-        return [layout.decode(value) for value in values if value is not None]
+        return [layout.decode(value) for value in await self._get_all(keys) if value is not None]
+
+    async def _get_all(self, keys: Sequence[str]) -> Sequence[bytes | None]:
+        """Get keys of several shards in one round trip: on a cluster, one for each node."""
+        async with self._client.pipeline(transaction=False) as pipeline:
+            for key in keys:
+                pipeline.get(key)
+            values: Any = await pipeline.execute()
+        return list(values)
 
     async def _trusted(self, order_id: OrderId) -> StoredDocument | None:
         """Read a document, unless Redis is out of reach or has yet to catch up."""

@@ -1,0 +1,107 @@
+"""The read models on a real three-node Redis Cluster, by one setting."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from redis.crc import key_slot
+
+from infrastructure import composition
+from infrastructure.local.ports import free_port
+from infrastructure.local.program import running
+from infrastructure.local.redis import RedisServer
+from infrastructure.redis import layout
+from infrastructure.redis.views import RedisOrderViews
+from infrastructure.settings import ViewSettings
+from projections.ports import OrderQuery
+from tests.integration.pipeline.conftest import Pipeline
+
+SLOTS = 16_384
+FORMS_WITHIN_S = 30.0
+
+
+@dataclass(eq=False)
+class ClusterNode(RedisServer):
+    def prepare(self) -> None:
+        super().prepare()
+        with self._config.open("a") as config:
+            config.write("cluster-enabled yes\ncluster-node-timeout 2000\n")
+
+
+@pytest.fixture
+def cluster_url(tmp_path: Path) -> Iterator[str]:
+    """Run three nodes, give each a third of the slots, and wait until they agree."""
+    password = secrets.token_hex(8)
+    ports: list[int] = []
+    with ExitStack() as stack:
+        nodes = []
+        for number in range(3):
+            ports.append(free_port(avoid=ports))
+            node = ClusterNode(tmp_path / f"node{number}", ports[-1], password)
+            stack.enter_context(running(node, tmp_path / f"node{number}.log"))
+            nodes.append(redis.from_url(node.url, decode_responses=True))
+        _join(nodes, ports)
+        yield f"redis://:{password}@127.0.0.1:{ports[0]}"
+        for client in nodes:
+            client.close()
+
+
+def _join(nodes: Sequence[Any], ports: Sequence[int]) -> None:
+    for number, node in enumerate(nodes):
+        first, last = number * SLOTS // 3, (number + 1) * SLOTS // 3 - 1
+        node.execute_command("CLUSTER", "ADDSLOTSRANGE", first, last)
+        if number:
+            nodes[0].execute_command("CLUSTER", "MEET", "127.0.0.1", ports[number])
+    until = time.monotonic() + FORMS_WITHIN_S
+    while any("'cluster_state': 'ok'" not in str(node.cluster("INFO")) for node in nodes):
+        assert time.monotonic() < until, "the cluster did not form"
+        time.sleep(0.1)
+
+
+async def test_the_views_work_on_a_cluster(pipeline: Pipeline, cluster_url: str) -> None:
+    settings = ViewSettings(redis_url=cluster_url, redis_cluster=True)
+    client = composition.redis_client(settings)
+    on_cluster = replace(pipeline, views=settings, redis=client)
+    with on_cluster.relay(), on_cluster.projector():
+        answers = await asyncio.gather(*(on_cluster.place(n) for n in range(60)))
+        cancelled = await on_cluster.cancel(answers[0].order_id)
+        await asyncio.to_thread(_await_complete, on_cluster, cancelled.position)
+
+    for answer in answers:
+        stored, folded = on_cluster.stored(answer.order_id), on_cluster.reader.fold(answer.order_id)
+        assert stored is not None
+        assert folded is not None
+        assert stored.body == layout.body_bytes(folded)
+    slots = {key_slot(layout.prefix(p).encode()) * 3 // SLOTS for p in range(6)}
+    assert slots == {0, 1, 2}, "the shards should lie on all three nodes"
+
+    async with composition.async_redis_client(settings, timeout_s=5.0) as reading:
+        views = RedisOrderViews(
+            reading, on_cluster.reader, partitions=6, folds_at_once=1, folds_waiting=9
+        )
+        view = await views.find(answers[0].order_id, min_position=0, wait_s=0)
+        assert view is not None
+        assert (view.source, view.position) == ("redis", cancelled.position)
+        page = await views.list(OrderQuery(None, "pending", None, 100, None))
+        assert len(page.bodies) == 59
+        client.delete(layout.document_key(answers[1].order_id, 6))
+        view = await views.find(answers[1].order_id, min_position=0, wait_s=0)
+        assert view is not None
+        assert view.source == "event-store"
+    assert on_cluster.stored(answers[1].order_id) is not None
+    client.close()
+
+
+def _await_complete(pipeline: Pipeline, position: int) -> None:
+    until = time.monotonic() + FORMS_WITHIN_S
+    keys = [layout.position_key(p) for p in range(6)]
+    while min(int(pipeline.redis.get(key) or 0) for key in keys) < position:
+        assert time.monotonic() < until, pipeline.faults
+        time.sleep(0.05)
