@@ -6,7 +6,7 @@ It counts statuses and takes the time of each answer; it reads no bodies.
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import cast
@@ -91,7 +91,7 @@ async def drive(port: int, requests: Iterator[bytes], *, connections: int) -> Lo
     return load
 
 
-def http_request(method: str, path: str, *, headers: dict[str, str], body: bytes = b"") -> bytes:
+def http_request(method: str, path: str, *, headers: Mapping[str, str], body: bytes = b"") -> bytes:
     """Write one HTTP/1.1 request."""
     lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
