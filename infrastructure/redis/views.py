@@ -36,6 +36,9 @@ from projections.ports import (
 
 POLL_S = 0.01
 ASK_STORE_EVERY_S = 1.0
+ASK_REDIS_EVERY_S = 0.5
+ANSWERS_WITHIN_S = 0.25
+"""How long a lost Redis is waited for: a server that hangs must not make readers wait in a row."""
 _REDIS_DOWN = (RedisError, OSError, TimeoutError)
 _log = structlog.get_logger(__name__)
 
@@ -64,6 +67,7 @@ class RedisOrderViews:
         self._catch_up_to: int | None = None
         self._regaining = asyncio.Lock()
         self._ask_store_at = 0.0
+        self._ask_redis_at = 0.0
 
     async def find(
         self, order_id: OrderId, *, min_position: int, wait_s: float
@@ -179,7 +183,7 @@ class RedisOrderViews:
         async with self._regaining:
             if not self._lost:
                 return
-            await self._client.ping()
+            await self._ping(loop)
             if loop.time() < self._ask_store_at:
                 return
             try:
@@ -190,6 +194,16 @@ class RedisOrderViews:
                 return
             self._lost = False
             _log.info("redis_regained", catch_up_to=self._catch_up_to)
+
+    async def _ping(self, loop: asyncio.AbstractEventLoop) -> None:
+        if loop.time() < self._ask_redis_at:
+            raise TimeoutError("somebody has just waited for Redis in vain")
+        try:
+            async with asyncio.timeout(ANSWERS_WITHIN_S):
+                await self._client.ping()
+        except _REDIS_DOWN:
+            self._ask_redis_at = loop.time() + ASK_REDIS_EVERY_S
+            raise
 
     async def _fold(self, order_id: OrderId) -> OrderDocument | None:
         if self._folds >= self._most_folds:
