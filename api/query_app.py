@@ -15,7 +15,8 @@ from api.order import query_routes
 from api.order.documents import OrderDocument, OrderHistoryDocument, OrderList
 from api.order.resources import RESOURCES
 from api.order.state import QueryState
-from infrastructure.composition import query_side
+from infrastructure.composition import lag_meter, query_side
+from infrastructure.observability.lag_gauges import LagGauges
 from infrastructure.observability.logging import configure_logging
 from infrastructure.settings import Settings
 
@@ -38,6 +39,7 @@ def create_query_app(state: QueryState) -> FastAPI:
         resources=RESOURCES,
         authenticator=state.authenticator,
         readiness=Readiness(state.checks, enough=ENOUGH),
+        refreshes=state.refreshes,
     )
     app.state.ports = state.ports
     return app
@@ -55,6 +57,7 @@ async def _serve(settings: Settings, port: int) -> None:
     authenticator = Authenticator(
         tokens.jwks_file.read_bytes, issuer=tokens.token_issuer, audience=tokens.token_audience
     )
+    lag = LagGauges(lag_meter(settings).measure)
     async with query_side(settings) as (ports, checks):
-        app = create_query_app(QueryState(ports, authenticator, checks))
+        app = create_query_app(QueryState(ports, authenticator, checks, (lag.refresh,)))
         await serve_until_stopped(app, host=settings.http.http_host, port=port)

@@ -26,12 +26,14 @@ from infrastructure.event_store.recorder import EventLogRecorder, open_datastore
 from infrastructure.event_store.sealing import DataKeys, read_master_key
 from infrastructure.event_store.store import open_event_store
 from infrastructure.kafka import topics
+from infrastructure.observability.lag import NO_TOPIC, LagMeter
 from infrastructure.redis.views import RedisOrderViews
 from infrastructure.settings import KafkaSettings, Settings, StoreSettings, ViewSettings
 from projections.ports import QueryPorts
 
 Check: TypeAlias = Callable[[], Awaitable[None]]
 """Returns if the part answers, raises if it does not."""
+LAG_TIMEOUT_S = 0.5
 
 
 class SystemClock:
@@ -104,15 +106,11 @@ def order_reader(store: StoreSettings, *, pool_size: int) -> OrderReader:
     return OrderReader(recorder, DataKeys(read_master_key(store.master_key_file)))
 
 
-def redis_client(views: ViewSettings) -> "redis.Redis":
+def redis_client(views: ViewSettings, **options: Any) -> "redis.Redis":
     """Wire the blocking client of the projector and the rebuild: one server, or a cluster."""
+    options = {"socket_timeout": 10.0, "socket_connect_timeout": views.redis_timeout_s, **options}
     make: Any = RedisCluster.from_url if views.redis_cluster else redis.from_url
-    client: redis.Redis = make(
-        views.redis_url.get_secret_value(),
-        protocol=3,
-        socket_timeout=10.0,
-        socket_connect_timeout=views.redis_timeout_s,
-    )
+    client: redis.Redis = make(views.redis_url.get_secret_value(), protocol=3, **options)
     return client
 
 
@@ -127,6 +125,28 @@ def async_redis_client(views: ViewSettings, *, timeout_s: float) -> "redis.async
         retry=Retry(NoBackoff(), 1),
     )
     return client
+
+
+def lag_meter(settings: Settings) -> LagMeter:
+    """Wire what tells how far each hop is behind; it connects when it is first asked."""
+    client = topics.admin(settings.kafka.kafka_bootstrap)
+    topic = settings.kafka.order_topic
+
+    def find_topic() -> str:
+        found = topics.find_topic(client, topic, timeout_s=LAG_TIMEOUT_S)
+        return NO_TOPIC if found is None else str(found)
+
+    return LagMeter(
+        settings.store.postgres_url.get_secret_value(),
+        lambda: redis_client(
+            settings.views,
+            socket_timeout=LAG_TIMEOUT_S,
+            socket_connect_timeout=LAG_TIMEOUT_S,
+            retry=Retry(NoBackoff(), 1),
+        ),
+        find_topic,
+        partitions=settings.views.order_partitions,
+    )
 
 
 def checks(settings: Settings) -> Mapping[str, Check]:

@@ -2,12 +2,17 @@
 
 import json
 import sys
-from collections.abc import Mapping
-from typing import Annotated, Any
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from api.cli.progress import Progress
+from infrastructure.local.errors import LocalError
+
+if TYPE_CHECKING:
+    from infrastructure.observability.lag import HopLag
 
 NOT_RUNNING = 3
 LITTLE_BYTES = 20_000_000
@@ -69,19 +74,26 @@ def status(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="For programs: one JSON object.")] = False,
 ) -> None:
-    """Show each process of the platform. Exits with 3 where none is running."""
+    """Show each process, and how far Kafka and Redis are behind the log.
+
+    Exits with 3 where no platform is running.
+    """
     from infrastructure.local.control import current_state
     from infrastructure.local.home import Home
 
     home = Home.current()
     state = current_state(home)
+    lag = [] if state is None else _ask_lag()
     if as_json:
         rows = [{name: row[name] for name in SHOWN} for row in state["processes"]] if state else []
-        typer.echo(json.dumps({"url": state["url"] if state else None, "processes": rows}))
+        hops = [{"hop": one.hop, "events": one.events, "seconds": one.seconds} for one in lag]
+        url = state["url"] if state else None
+        typer.echo(json.dumps({"url": url, "processes": rows, "lag": hops}))
     elif state is None:
         typer.echo(f"No platform is running in {home.path}. `./run up` starts one.")
     else:
         _print_table(state)
+        _print_lag(lag)
         if (full := home.full_disk(LITTLE_BYTES)) is not None:
             # state.json can't be written then, so that the table may be out of date.
             typer.echo(f"{full}: what runs comes back by itself once there is room.")
@@ -99,6 +111,39 @@ def _print_table(state: Mapping[str, Any]) -> None:
     for row in state["processes"]:
         shown = ["" if row[name] is None else str(row[name]) for name in SHOWN]
         table.add_row(*shown, row["last_end"] or "")
+    Console().print(table)
+
+
+def _ask_lag() -> "Sequence[HopLag]":
+    from pydantic import ValidationError
+
+    from api.cli.store import load_environment
+    from infrastructure import composition
+    from infrastructure.observability.lag import unknown
+    from infrastructure.settings import Settings
+
+    try:
+        load_environment()
+        meter = composition.lag_meter(Settings())
+    except (LocalError, ValidationError):
+        return unknown("the platform has no settings yet")
+    with closing(meter):
+        return meter.measure()
+
+
+def _print_lag(lag: "Sequence[HopLag]") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title="not processed yet", title_justify="left")
+    for heading in ("hop", "events", "oldest"):
+        table.add_column(heading, justify="left" if heading == "hop" else "right")
+    for one in lag:
+        hop = one.hop.replace("→", " to ")  # a terminal may have ASCII only
+        if one.events is None or one.seconds is None:
+            table.add_row(hop, "unknown", one.problem or "")
+        else:
+            table.add_row(hop, str(one.events), f"{one.seconds:.1f} s" if one.events else "")
     Console().print(table)
 
 

@@ -1,6 +1,7 @@
 """What the platform asks of a process: alive, ready, measured. No token; nothing personal."""
 
-from typing import cast
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeAlias, cast
 
 import orjson
 from fastapi import APIRouter
@@ -9,6 +10,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.http.readiness import Readiness
+
+Refreshes: TypeAlias = Sequence[Callable[[], Awaitable[None]]]
+"""What brings measurements up to date that are taken only when somebody asks."""
 
 router = APIRouter(include_in_schema=False)
 
@@ -39,6 +43,8 @@ async def readyz(request: Request) -> Response:
 
 @router.head("/metrics")
 @router.get("/metrics")
-async def metrics() -> Response:
+async def metrics(request: Request) -> Response:
     """Give the process's measurements in Prometheus' text format."""
+    for refresh in cast("Refreshes", request.app.state.refreshes):
+        await refresh()
     return Response(generate_latest(REGISTRY), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})

@@ -20,6 +20,7 @@ from api.http.auth import Authenticator
 from api.http.body_limit import BodyLimit
 from api.http.observe import Observe
 from api.http.openapi import Documentation, document
+from api.http.operations import Refreshes
 from api.http.problems import ProblemError, render
 from api.http.readiness import Readiness
 from api.http.validation import invalid_parameters
@@ -39,6 +40,7 @@ def create_surface(
     resources: Resources,
     authenticator: Authenticator,
     readiness: Readiness,
+    refreshes: Refreshes = (),
 ) -> FastAPI:
     """Make an app of these routes. Its caller adds the ports to `app.state`."""
     app = FastAPI(
@@ -53,6 +55,7 @@ def create_surface(
     )
     app.state.authenticator = authenticator
     app.state.readiness = readiness
+    app.state.refreshes = refreshes
     app.include_router(operations.router)
     for router in routers:
         app.include_router(router)

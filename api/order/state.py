@@ -6,6 +6,7 @@ from typing import cast
 from starlette.requests import Request
 
 from api.http.auth import Authenticator
+from api.http.operations import Refreshes
 from api.http.readiness import Checks
 from commands.ports import Ports
 from projections.ports import QueryPorts
@@ -27,6 +28,7 @@ class QueryState:
     ports: QueryPorts
     authenticator: Authenticator
     checks: Checks
+    refreshes: Refreshes = ()
 
 
 async def command_ports(request: Request) -> Ports:

@@ -32,12 +32,12 @@ def admin(bootstrap: str) -> AdminClient:
     return AdminClient({"bootstrap.servers": bootstrap, "log_level": 2})
 
 
-def find_topic(client: AdminClient, topic: str) -> Incarnation | None:
+def find_topic(
+    client: AdminClient, topic: str, *, timeout_s: float = ADMIN_TIMEOUT_S
+) -> Incarnation | None:
     """Look a topic up; None if there is none. Raises KafkaException when Kafka is away."""
-    described = client.describe_topics(TopicCollection([topic]), request_timeout=ADMIN_TIMEOUT_S)[
-        topic
-    ]
-    cluster = client.describe_cluster(request_timeout=ADMIN_TIMEOUT_S).result()
+    described = client.describe_topics(TopicCollection([topic]), request_timeout=timeout_s)[topic]
+    cluster = client.describe_cluster(request_timeout=timeout_s).result()
     try:
         description = described.result()
     except KafkaException as error:

@@ -20,7 +20,7 @@ from prometheus_client import Counter, Gauge
 from psycopg.rows import DictRow, dict_row
 
 from infrastructure.event_store.mapper import LogEntry
-from infrastructure.event_store.recorder import CHANNEL, HEAD, read_log
+from infrastructure.event_store.recorder import CHANNEL, read_log
 from infrastructure.kafka import messages, topics
 from infrastructure.kafka.topics import Incarnation, TopicChangedError
 from infrastructure.processes.worker import Health, run_worker
@@ -38,7 +38,6 @@ CORRELATIONS_LOGGED = 20
 _log = structlog.get_logger(__name__)
 _published = Counter("ordertrail_relay_events", "Events published and acknowledged by Kafka")
 _position = Gauge("ordertrail_relay_position", "Log position up to which everything is published")
-_lag = Gauge("ordertrail_relay_lag_events", "Events in the log that are not published yet")
 
 
 class DeliveryError(Exception):
@@ -108,10 +107,7 @@ class Relay:
             health.good()
             _position.set(position)
             if len(entries) < BATCH:
-                _lag.set(0)
                 _await_events(session)
-            else:
-                _lag.set(_head(session) - position)
             publisher.check_topic()
 
 
@@ -239,11 +235,6 @@ def _write_position(session: psycopg.Connection[DictRow], incarnation: str, posi
         " ON CONFLICT (topic_incarnation) DO UPDATE SET position = excluded.position",
         [incarnation, position],
     )
-
-
-def _head(session: psycopg.Connection[DictRow]) -> int:
-    row = session.execute(HEAD).fetchone()
-    return 0 if row is None else int(row["head"])
 
 
 def _tell(entries: Sequence[LogEntry]) -> None:

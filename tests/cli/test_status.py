@@ -1,0 +1,84 @@
+"""`status` says for people and for programs how far each hop is behind."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from api.cli import platform
+from api.cli.main import app
+from infrastructure.local import control
+from infrastructure.observability.lag import HopLag, unknown
+
+URL = "http://127.0.0.1:8000"
+ROW = {"name": "relay", "pid": 7, "port": 8101, "state": "ready", "restarts": 0, "last_end": None}
+LAG = [
+    HopLag("log→kafka", 0, 0.0, None),
+    HopLag("kafka→redis", 1203, 61.25, None),
+]
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("ORDERTRAIL_HOME", str(tmp_path))
+    return tmp_path
+
+
+def status(
+    monkeypatch: pytest.MonkeyPatch, lag: Sequence[HopLag] | None, *options: str, charset: str = ""
+) -> Result:
+    """Run `status` with the platform up; `lag` None: ask for it really."""
+    state: dict[str, Any] = {"url": URL, "phase": "ready", "processes": [ROW]}
+    monkeypatch.setattr(control, "current_state", lambda _home: state)
+    if lag is not None:
+        monkeypatch.setattr(platform, "_ask_lag", lambda: lag)
+    return CliRunner(charset=charset or "utf-8").invoke(app, ["status", *options])
+
+
+def test_json_has_the_lag_of_each_hop(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = status(monkeypatch, LAG, "--json")
+    assert shown.exit_code == 0
+    assert json.loads(shown.stdout) == {
+        "url": URL,
+        "processes": [{name: ROW[name] for name in ("name", "pid", "port", "state", "restarts")}],
+        "lag": [
+            {"hop": "log→kafka", "events": 0, "seconds": 0.0},
+            {"hop": "kafka→redis", "events": 1203, "seconds": 61.25},
+        ],
+    }
+
+
+def test_what_can_not_be_told_is_null_and_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    lag = unknown("postgres: OperationalError")
+    rows = json.loads(status(monkeypatch, lag, "--json").stdout)["lag"]
+    assert [(row["events"], row["seconds"]) for row in rows] == [(None, None)] * 2
+    table = status(monkeypatch, lag).stdout
+    assert table.count("unknown") == table.count("postgres: OperationalError") == 2
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "ascii"])
+def test_the_table_shows_events_and_the_age_of_the_oldest(
+    monkeypatch: pytest.MonkeyPatch, charset: str
+) -> None:
+    shown = status(monkeypatch, LAG, charset=charset)
+    assert shown.exit_code == 0, shown.output
+    first, second = (line for line in shown.stdout.splitlines() if " to " in line)
+    assert "log to kafka" in first
+    assert " 0 " in first
+    assert " s " not in first
+    assert "kafka to redis" in second
+    assert "1203" in second
+    assert "61.2 s" in second
+
+
+def test_a_platform_that_has_no_settings_yet_has_no_known_lag(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("ORDERTRAIL_POSTGRES_URL", "ORDERTRAIL_POSTGRES_OWNER_URL"):
+        monkeypatch.delenv(name, raising=False)
+    shown = status(monkeypatch, None)
+    assert shown.exit_code == 0, shown.output
+    assert "no settings yet" in shown.stdout
