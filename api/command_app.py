@@ -16,6 +16,7 @@ from api.order.resources import RESOURCES
 from api.order.schemas import CancellationBody, PlaceOrderBody
 from api.order.state import CommandState
 from infrastructure.composition import command_side
+from infrastructure.observability.access_log import AccessLog
 from infrastructure.observability.logging import configure_logging
 from infrastructure.settings import Settings
 
@@ -33,10 +34,12 @@ DOCUMENTATION = Documentation(
 def create_command_app(state: CommandState) -> FastAPI:
     app = create_surface(
         (command_routes.router,),
+        direct=command_routes.DIRECT,
         documentation=DOCUMENTATION,
         resources=RESOURCES,
         authenticator=state.authenticator,
         readiness=Readiness(state.checks, enough=ENOUGH),
+        access_log=state.access_log,
     )
     app.state.ports = state.ports
     return app
@@ -54,6 +57,7 @@ async def _serve(settings: Settings, port: int) -> None:
     authenticator = Authenticator(
         tokens.jwks_file.read_bytes, issuer=tokens.token_issuer, audience=tokens.token_audience
     )
+    access_log = AccessLog("command-api")
     async with command_side(settings) as (ports, checks):
-        app = create_command_app(CommandState(ports, authenticator, checks))
+        app = create_command_app(CommandState(ports, authenticator, checks, access_log))
         await serve_until_stopped(app, host=settings.http.http_host, port=port)

@@ -16,6 +16,7 @@ from api.order.documents import OrderDocument, OrderHistoryDocument, OrderList
 from api.order.resources import RESOURCES
 from api.order.state import QueryState
 from infrastructure.composition import lag_meter, query_side
+from infrastructure.observability.access_log import AccessLog
 from infrastructure.observability.lag_gauges import LagGauges
 from infrastructure.observability.logging import configure_logging
 from infrastructure.settings import Settings
@@ -35,10 +36,12 @@ DOCUMENTATION = Documentation(
 def create_query_app(state: QueryState) -> FastAPI:
     app = create_surface(
         (query_routes.router, docs.router),
+        direct=query_routes.DIRECT,
         documentation=DOCUMENTATION,
         resources=RESOURCES,
         authenticator=state.authenticator,
         readiness=Readiness(state.checks, enough=ENOUGH),
+        access_log=state.access_log,
         refreshes=state.refreshes,
     )
     app.state.ports = state.ports
@@ -58,6 +61,7 @@ async def _serve(settings: Settings, port: int) -> None:
         tokens.jwks_file.read_bytes, issuer=tokens.token_issuer, audience=tokens.token_audience
     )
     lag = LagGauges(lag_meter(settings).measure)
+    access_log = AccessLog("query-api")
     async with query_side(settings) as (ports, checks):
-        app = create_query_app(QueryState(ports, authenticator, checks, (lag.refresh,)))
+        app = create_query_app(QueryState(ports, authenticator, checks, (lag.refresh,), access_log))
         await serve_until_stopped(app, host=settings.http.http_host, port=port)

@@ -1,39 +1,28 @@
-"""Who may call a route. Rule: a route without `allow(...)` serves nothing of anybody's."""
+"""Who may call a route. Rule: a route that does not `authorize` serves nothing of anybody's."""
 
-from collections.abc import Awaitable, Callable
-from typing import Annotated, cast
+from collections.abc import Collection
+from typing import cast
 
-from fastapi import Security
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.requests import Request
 
 from api.http.auth import Authenticator, TokenRefusedError
+from api.http.headers import sent
 from api.http.observe import ACTOR
 from api.http.problems import ProblemError
 from domain.envelope import Actor, Role
 from domain.ids import CustomerId
 
-_documented = HTTPBearer(auto_error=False, scheme_name="bearer", bearerFormat="JWT")
 
+def authorize(request: Request, roles: Collection[Role]) -> Actor:
+    """Give the actor, if their role is one of these. Raises ProblemError 401, 403.
 
-def allow(*roles: Role) -> Callable[..., Awaitable[Actor]]:
-    """Make the FastAPI dependency that gives the actor. Raises ProblemError 401, 403.
-
-    Put it first among a route's parameters: FastAPI solves them in order, and nothing of a
-    stranger's request should be read.
+    Call it first in a route: nothing of a stranger's request should be read.
     """
-
-    async def authorize(
-        request: Request,
-        _credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_documented)] = None,
-    ) -> Actor:
-        actor = _authenticate(request)
-        request.scope[ACTOR] = actor
-        if actor.role not in roles:
-            raise forbidden("role_not_allowed", f"a token of role {actor.role} may not do this")
-        return actor
-
-    return authorize
+    actor = _authenticate(request)
+    request.scope[ACTOR] = actor
+    if actor.role not in roles:
+        raise forbidden("role_not_allowed", f"a token of role {actor.role} may not do this")
+    return actor
 
 
 def owner(actor: Actor) -> CustomerId | None:
@@ -46,12 +35,12 @@ def forbidden(code: str, detail: str) -> ProblemError:
 
 
 def _authenticate(request: Request) -> Actor:
-    sent = request.headers.getlist("authorization")
-    if not sent:
+    headers = sent(request.scope, b"authorization")
+    if not headers:
         raise _unauthenticated("token_missing", "send Authorization: Bearer and a token", "Bearer")
-    scheme, _, token = sent[0].partition(" ")
+    scheme, _, token = headers[0].partition(" ")
     authenticator = cast("Authenticator", request.app.state.authenticator)
-    if len(sent) > 1 or scheme.lower() != "bearer":
+    if len(headers) > 1 or scheme.lower() != "bearer":
         raise _refused()
     try:
         return authenticator.authenticate(token.strip())

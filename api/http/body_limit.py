@@ -1,8 +1,8 @@
 """No request body takes more memory than `BODY_LIMIT_BYTES`, whatever it declares."""
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.http.headers import sent
 from api.http.problems import ProblemError, render
 
 BODY_LIMIT_BYTES = 1 << 20
@@ -22,7 +22,7 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        declared = Headers(scope=scope).get("content-length", "0")
+        declared = next(iter(sent(scope, b"content-length")), "0")
         # More digits than this can't be below the limit; int() of very many is refused by Python.
         if declared.isdecimal() and (len(declared) > 18 or int(declared) > BODY_LIMIT_BYTES):  # noqa: PLR2004
             await render(too_large())(scope, receive, send)

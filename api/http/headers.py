@@ -1,11 +1,10 @@
 """The request headers that we act on, read strictly: what they mean or why they don't."""
 
 import re
-import uuid
-from typing import Annotated
 
-from fastapi import Header
+import uuid_utils
 from starlette.requests import Request
+from starlette.types import Scope
 
 from api.http.problems import ProblemError
 
@@ -25,63 +24,52 @@ def correlation_id(sent: str | None) -> str:
     """Take the caller's name for this request if it is 1-128 visible ASCII, else make one."""
     if sent is not None and len(sent) <= 128 and _VISIBLE.fullmatch(sent):  # noqa: PLR2004
         return sent
-    return str(uuid.uuid4())
+    return str(uuid_utils.uuid4())
+
+
+def sent(scope: Scope, name: bytes) -> list[str]:
+    """Give every value of a header, by its name in lower case, in the order in which they came."""
+    return [value.decode("latin-1") for key, value in scope["headers"] if key == name]
 
 
 def traceparent(request: Request) -> str | None:
     """Give the W3C Trace Context of the request if it has a well-formed one."""
-    sent = request.headers.get("traceparent", "")
-    return sent if _TRACEPARENT.fullmatch(sent) else None
+    values = sent(request.scope, b"traceparent")
+    return values[0] if values and _TRACEPARENT.fullmatch(values[0]) else None
 
 
-async def idempotency_key(
-    request: Request,
-    _documented: Annotated[
-        str | None,
-        Header(
-            alias="Idempotency-Key",
-            description="1-255 visible ASCII characters. The same key and body give the first "
-            "answer again; with another body the key is refused.",
-        ),
-    ] = None,
-) -> str | None:
+def idempotency_key(request: Request) -> str | None:
     """Give the key, if one was sent. Raises ProblemError 400."""
-    sent = request.headers.getlist("idempotency-key")
-    if not sent:
+    values = sent(request.scope, b"idempotency-key")
+    if not values:
         return None
-    if len(sent) > 1 or len(sent[0]) > 255 or not _VISIBLE.fullmatch(sent[0]):  # noqa: PLR2004
+    if len(values) > 1 or len(values[0]) > 255 or not _VISIBLE.fullmatch(values[0]):  # noqa: PLR2004
         raise ProblemError(
             400,
             "idempotency_key_malformed",
             "an Idempotency-Key is 1-255 visible ASCII characters",
             errors=[{"header": "Idempotency-Key", "detail": "malformed"}],
         )
-    return sent[0]
+    return values[0]
 
 
-async def if_match(
-    request: Request,
-    _documented: Annotated[
-        str | None,
-        Header(alias="If-Match", description="The ETag of the view that this decision rests on."),
-    ] = None,
-) -> int | None:
+def if_match(request: Request) -> int | None:
     """Give the position in If-Match (RFC 9110, 13.1.1); None for any. Raises ProblemError 400.
 
     A tag that is well formed but weak or not of our making matches nothing: `NO_POSITION`.
     """
-    sent = request.headers.get("if-match")
-    if sent is None or sent.strip() == "*":
+    values = sent(request.scope, b"if-match")
+    if not values or values[0].strip() == "*":
         return None
-    sent = sent.strip()
-    if len(request.headers.getlist("if-match")) > 1 or not _ENTITY_TAG.fullmatch(sent):
+    tag = values[0].strip()
+    if len(values) > 1 or not _ENTITY_TAG.fullmatch(tag):
         raise ProblemError(
             400,
             "if_match_malformed",
             "If-Match is one entity tag or *",
             errors=[{"header": "If-Match", "detail": "malformed"}],
         )
-    ours = _OUR_TAG.fullmatch(sent)
+    ours = _OUR_TAG.fullmatch(tag)
     return int(ours[1]) if ours else NO_POSITION
 
 
@@ -91,16 +79,20 @@ def entity_tag(position: int) -> str:
 
 def none_match(request: Request, tag: str) -> bool:
     """Whether If-None-Match names this tag (weak comparison, RFC 9110, 13.1.2)."""
-    sent = ",".join(request.headers.getlist("if-none-match")).strip()
-    if sent == "*":
+    values = sent(request.scope, b"if-none-match")
+    if not values:
+        return False
+    tags = ",".join(values).strip()
+    if tags == "*":
         return True
-    return any(found.removeprefix("W/") == tag for found in _ENTITY_TAG.findall(sent))
+    return any(found.removeprefix("W/") == tag for found in _ENTITY_TAG.findall(tags))
 
 
 def preferred_wait_s(request: Request) -> float:
     """Give the seconds in `Prefer: wait=` (RFC 7240); what can't be read is ignored, as it says."""
-    for preference in ",".join(request.headers.getlist("prefer")).split(","):
-        found = _WAIT.fullmatch(preference.strip())
-        if found:
-            return min(float(found[1]), LONGEST_WAIT_S)
+    for value in sent(request.scope, b"prefer"):
+        for preference in value.split(","):
+            found = _WAIT.fullmatch(preference.strip())
+            if found:
+                return min(float(found[1]), LONGEST_WAIT_S)
     return DEFAULT_WAIT_S

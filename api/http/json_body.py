@@ -6,14 +6,14 @@ there, which no strict field takes.
 """
 
 import hashlib
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import orjson
 from pydantic import BaseModel, ValidationError
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
+from api.http.headers import sent
 from api.http.problems import ProblemError
 from api.http.validation import invalid_body
 
@@ -28,23 +28,19 @@ class JsonBody(Generic[M]):
     document: object
 
 
-def json_body(model: type[M]) -> Callable[[Request], Awaitable[JsonBody[M]]]:
-    """Make the FastAPI dependency that reads this model. Raises ProblemError 400, 415, 422."""
-
-    async def read(request: Request) -> JsonBody[M]:
-        _require_json(request)
-        try:
-            document = orjson.loads(await request.body())
-        except orjson.JSONDecodeError as error:
-            raise ProblemError(400, "malformed_json", "the body is not JSON") from error
-        try:
-            return JsonBody(model.model_validate(document), document)
-        except ValidationError as error:
-            raise invalid_body(
-                error.errors(include_url=False, include_context=False, include_input=False)
-            ) from error
-
-    return read
+async def read_json(request: Request, model: type[M]) -> JsonBody[M]:
+    """Read a body of this model. Raises ProblemError 400, 413, 415, 422."""
+    _require_json(request)
+    try:
+        document = orjson.loads(await _read(request))
+    except orjson.JSONDecodeError as error:
+        raise ProblemError(400, "malformed_json", "the body is not JSON") from error
+    try:
+        return JsonBody(model.model_validate(document), document)
+    except ValidationError as error:
+        raise invalid_body(
+            error.errors(include_url=False, include_context=False, include_input=False)
+        ) from error
 
 
 def fingerprint(document: object, scope: str = "") -> bytes:
@@ -56,8 +52,23 @@ def fingerprint(document: object, scope: str = "") -> bytes:
     return hashlib.sha256(scope.encode() + b"\n" + canonical).digest()
 
 
+async def _read(request: Request) -> bytes:
+    """Take the body whole; the middleware bounds it. Most bodies are one message."""
+    chunks: list[bytes] = []
+    while True:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunks.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
 def _require_json(request: Request) -> None:
-    media_type, _, parameters = request.headers.get("content-type", "").lower().partition(";")
+    values = sent(request.scope, b"content-type")
+    if values == ["application/json"]:
+        return
+    media_type, _, parameters = (values[0] if values else "").lower().partition(";")
     media_type = media_type.strip()
     is_json = media_type == "application/json" or (
         media_type.startswith("application/") and media_type.endswith("+json")

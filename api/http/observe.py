@@ -5,14 +5,15 @@ template and the subject's role.
 """
 
 import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeAlias
 
 import structlog
 from prometheus_client import Counter, Histogram
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.http.headers import correlation_id
+from api.http.headers import correlation_id, sent
 from api.http.problems import ProblemError, render
 from domain.envelope import Actor
 
@@ -31,45 +32,84 @@ LATENCY = Histogram(
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
 
+NOSNIFF = (b"x-content-type-options", b"nosniff")
+
+AccessLog: TypeAlias = Callable[[Mapping[str, object]], None]
+"""Takes the fields of one line; the correlation id is in structlog's context."""
+
 _log = structlog.get_logger("ordertrail.access")
+_measured: dict[tuple[str, str, str], tuple[Counter, Histogram]] = {}
+"""By its labels; as bounded as they are."""
+
+
+def log_access(line: Mapping[str, object]) -> None:
+    """Write the line as any other."""
+    _log.info("request", **line)
 
 
 class Observe:
     """ASGI middleware, the outermost: correlation id, access log, metrics, and the last 500."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, access_log: AccessLog = log_access) -> None:
         self._app = app
+        self._access_log = access_log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        name = correlation_id(Headers(scope=scope).get("x-correlation-id"))
+        names = sent(scope, b"x-correlation-id")
+        name = correlation_id(names[0] if names else None)
         scope[CORRELATION_ID] = name
         started = time.perf_counter()
         status = 0
 
-        async def answer(message: Message) -> None:
+        def answer(message: Message) -> Awaitable[None]:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["X-Correlation-ID"] = name
-                headers["X-Content-Type-Options"] = "nosniff"
-            await send(message)
+                ours = ((b"x-correlation-id", name.encode("ascii")), NOSNIFF)
+                message["headers"] = [*message.get("headers", ()), *ours]
+            return send(message)
 
-        with structlog.contextvars.bound_contextvars(correlation_id=name):
-            try:
-                await self._app(scope, receive, answer)
-            except ClientDisconnect:
-                status = status or CLIENT_GONE
-            except Exception:  # noqa: BLE001
-                # The last line of defense: whatever it is, it is logged whole and answered.
-                _log.exception("request_failed")
-                if not status:
-                    await render(_failed(name))(scope, receive, answer)
-            finally:
-                _record(scope, status, time.perf_counter() - started)
+        tokens = structlog.contextvars.bind_contextvars(correlation_id=name)
+        try:
+            await self._app(scope, receive, answer)
+        except ClientDisconnect:
+            status = status or CLIENT_GONE
+        except Exception:  # noqa: BLE001
+            # The last line of defense: whatever it is, it is logged whole and answered.
+            _log.exception("request_failed")
+            if not status:
+                await render(_failed(name))(scope, receive, answer)
+        finally:
+            self._record(scope, status, time.perf_counter() - started)
+            structlog.contextvars.reset_contextvars(**tokens)
+
+    def _record(self, scope: Scope, status: int, duration_s: float) -> None:
+        method = scope["method"] if scope["method"] in METHODS else "other"
+        route = getattr(scope.get("route"), "path", "unmatched")
+        actor = scope.get(ACTOR)
+        requests, latency = _measurements(method, route, f"{status // 100}xx")
+        requests.inc()
+        latency.observe(duration_s)
+        self._access_log(
+            {
+                "method": method,
+                "route": route,
+                "status": status,
+                "duration_ms": round(duration_s * 1000, 3),
+                "role": str(actor.role) if isinstance(actor, Actor) else None,
+            }
+        )
+
+
+def _measurements(method: str, route: str, status_class: str) -> tuple[Counter, Histogram]:
+    labels = (method, route, status_class)
+    found = _measured.get(labels)
+    if found is None:
+        found = _measured[labels] = REQUESTS.labels(*labels), LATENCY.labels(*labels)
+    return found
 
 
 def _failed(name: str) -> ProblemError:
@@ -78,21 +118,4 @@ def _failed(name: str) -> ProblemError:
         "internal_error",
         "this is our fault; the correlation id finds it in our logs",
         extra={"correlation_id": name},
-    )
-
-
-def _record(scope: Scope, status: int, duration_s: float) -> None:
-    method = scope["method"] if scope["method"] in METHODS else "other"
-    route = getattr(scope.get("route"), "path", "unmatched")
-    actor = scope.get(ACTOR)
-    labels = (method, route, f"{status // 100}xx")
-    REQUESTS.labels(*labels).inc()
-    LATENCY.labels(*labels).observe(duration_s)
-    _log.info(
-        "request",
-        method=method,
-        route=route,
-        status=status,
-        duration_ms=round(duration_s * 1000, 3),
-        role=str(actor.role) if isinstance(actor, Actor) else None,
     )

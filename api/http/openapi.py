@@ -15,7 +15,9 @@ from pydantic.json_schema import models_json_schema
 from api.http.problems import MEDIA_TYPE
 
 REF = "#/components/schemas/{model}"
+BEARER = "bearer"
 Responses = dict[int | str, dict[str, Any]]
+Parameter = dict[str, Any]
 
 PROBLEMS: Mapping[int, str] = {
     400: "The request is malformed: the JSON, a header, an `Idempotency-Key` that is missing.",
@@ -74,14 +76,35 @@ def ref(model: type[BaseModel]) -> dict[str, str]:
     return {"$ref": REF.format(model=model.__name__)}
 
 
-def request_body(model: type[BaseModel]) -> dict[str, Any]:
-    """Give the `openapi_extra` of a route that reads this model by `json_body`."""
-    return {
-        "requestBody": {
+def reads(*parameters: Parameter, body: type[BaseModel] | None = None) -> dict[str, Any]:
+    """Give the `openapi_extra` of a route: it takes its request apart itself, and a token."""
+    extra: dict[str, Any] = {"security": [{BEARER: []}], "parameters": list(parameters)}
+    if body is not None:
+        extra["requestBody"] = {
             "required": True,
-            "content": {"application/json": {"schema": ref(model)}},
+            "content": {"application/json": {"schema": ref(body)}},
         }
-    }
+    return extra
+
+
+def path(name: str) -> Parameter:
+    return {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+
+
+def header(name: str, description: str) -> Parameter:
+    schema = {"type": "string"}
+    return {"name": name, "in": "header", "description": description, "schema": schema}
+
+
+def query(model: type[BaseModel]) -> Sequence[Parameter]:
+    """Describe the query parameters that a model reads; the models that it names are known."""
+    described = []
+    for name, schema in model.model_json_schema(ref_template=REF)["properties"].items():
+        parameter: Parameter = {"name": name, "in": "query", "required": False, "schema": schema}
+        if "description" in schema:
+            parameter["description"] = schema["description"]
+        described.append(parameter)
+    return described
 
 
 def responses(
@@ -121,6 +144,9 @@ def document(app: FastAPI, documentation: Documentation) -> None:
             )
             components = schema.setdefault("components", {})
             components.setdefault("schemas", {}).update(definitions["$defs"])
+            components["securitySchemes"] = {
+                BEARER: {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+            }
             app.openapi_schema = schema
         return app.openapi_schema
 

@@ -4,7 +4,7 @@ Rule: a path that the other app serves is a known one here, so that the two answ
 405 with everything that the resource takes, not 404.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -14,11 +14,13 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import compile_path
+from starlette.types import Receive, Scope, Send
 
 from api.http import operations, problems
 from api.http.auth import Authenticator
 from api.http.body_limit import BodyLimit
-from api.http.observe import Observe
+from api.http.direct import DirectRoute, DirectRoutes, Handler
+from api.http.observe import AccessLog, Observe, log_access
 from api.http.openapi import Documentation, document
 from api.http.operations import Refreshes
 from api.http.problems import ProblemError, render
@@ -30,20 +32,43 @@ from projections.ports import OrderParkedError, TooManyFoldsError
 Resources = Mapping[str, str]
 """Path templates of the whole origin, and the methods that each takes, as `Allow` says them."""
 
-Handler = Callable[[Request, Any], Awaitable[Response]]
+
+class Surface(FastAPI):
+    """An app that answers its busiest routes itself, and leaves the rest to the framework."""
+
+    def answer_directly(
+        self,
+        routes: Sequence[DirectRoute],
+        handlers: Mapping[type[Exception], Handler],
+        access_log: AccessLog,
+    ) -> None:
+        self._direct = DirectRoutes(routes, handlers)
+        self._direct_stack = Observe(BodyLimit(self._direct), access_log)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and self._direct.take(scope):
+            scope["app"] = self
+            await self._direct_stack(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
 
 
 def create_surface(
     routers: tuple[APIRouter, ...],
     *,
+    direct: Sequence[DirectRoute],
     documentation: Documentation,
     resources: Resources,
     authenticator: Authenticator,
     readiness: Readiness,
     refreshes: Refreshes = (),
+    access_log: AccessLog = log_access,
 ) -> FastAPI:
-    """Make an app of these routes. Its caller adds the ports to `app.state`."""
-    app = FastAPI(
+    """Make an app of these routes, of which `direct` go past the framework's router.
+
+    Its caller adds the ports to `app.state`.
+    """
+    app = Surface(
         title=documentation.title,
         description=documentation.description,
         version=documentation.version,
@@ -51,7 +76,7 @@ def create_surface(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        middleware=[Middleware(Observe), Middleware(BodyLimit)],
+        middleware=[Middleware(Observe, access_log), Middleware(BodyLimit)],
     )
     app.state.authenticator = authenticator
     app.state.readiness = readiness
@@ -59,8 +84,10 @@ def create_surface(
     app.include_router(operations.router)
     for router in routers:
         app.include_router(router)
-    for kind, handler in _handlers(resources).items():
+    handlers = _handlers(resources)
+    for kind, handler in handlers.items():
         app.add_exception_handler(kind, handler)
+    app.answer_directly(direct, handlers, access_log)
     document(app, documentation)
     return app
 

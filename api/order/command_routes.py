@@ -1,18 +1,18 @@
 """Writes: place an order, cancel it. Each answers with the log position of what it did."""
 
-from typing import Annotated
-
 import orjson
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
-from api.http.access import allow, owner
+from api.http.access import authorize, owner
+from api.http.direct import DirectRoute
 from api.http.headers import entity_tag, idempotency_key, if_match, traceparent
-from api.http.json_body import JsonBody, fingerprint, json_body
+from api.http.json_body import fingerprint, read_json
 from api.http.observe import CORRELATION_ID
-from api.http.openapi import request_body, responses
+from api.http.openapi import header, path, reads, responses
 from api.http.problems import ProblemError
+from api.http.ready_json import ReadyJson
 from api.order.documents import CommandAnswer
 from api.order.paths import no_parameters, order_id
 from api.order.schemas import CancellationBody, PlaceOrderBody
@@ -21,7 +21,6 @@ from commands.order.cancel import cancel_order
 from commands.order.place import place_order
 from commands.ports import Answer, Ports, Request
 from domain.envelope import Actor, Role
-from domain.ids import OrderId
 
 router = APIRouter(tags=["orders"])
 
@@ -33,17 +32,15 @@ HEADERS = {
 }
 
 
-async def required_idempotency_key(
-    key: Annotated[str | None, Depends(idempotency_key)],
-) -> str:
-    if key is None:
-        raise ProblemError(
-            400,
-            "idempotency_key_missing",
-            "an order needs an Idempotency-Key, so that a retry can't place it twice",
-            errors=[{"header": "Idempotency-Key", "detail": "missing"}],
-        )
-    return key
+KEY = header(
+    "Idempotency-Key",
+    "1-255 visible ASCII characters. The same key and body give the first answer again; with "
+    "another body the key is refused.",
+)
+IF_MATCH = header("If-Match", "The ETag of the view that this decision rests on.")
+CANCELLERS = frozenset({Role.CUSTOMER, Role.SERVICE, Role.MERCHANT})
+PLACERS = frozenset({Role.SERVICE})
+NO_STORE = (b"cache-control", b"no-store")
 
 
 @router.post(
@@ -51,19 +48,23 @@ async def required_idempotency_key(
     status_code=201,
     summary="Place an order",
     responses=responses(201, CommandAnswer, HEADERS, 400, 409, 413, 415),
-    openapi_extra=request_body(PlaceOrderBody),
+    openapi_extra=reads(KEY, body=PlaceOrderBody),
     response_class=Response,
 )
-async def post_order(
-    *,
-    http: HttpRequest,
-    actor: Annotated[Actor, Depends(allow(Role.SERVICE))],
-    _none: Annotated[None, Depends(no_parameters)],
-    key: Annotated[str, Depends(required_idempotency_key)],
-    body: Annotated[JsonBody[PlaceOrderBody], Depends(json_body(PlaceOrderBody))],
-    ports: Annotated[Ports, Depends(command_ports)],
-) -> Response:
+async def post_order(http: HttpRequest) -> Response:
     """Place an order for any customer, at the prices that the body states."""
+    actor = authorize(http, PLACERS)
+    no_parameters(http)
+    key = idempotency_key(http)
+    if key is None:
+        raise ProblemError(
+            400,
+            "idempotency_key_missing",
+            "an order needs an Idempotency-Key, so that a retry can't place it twice",
+            errors=[{"header": "Idempotency-Key", "detail": "missing"}],
+        )
+    body = await read_json(http, PlaceOrderBody)
+    ports = command_ports(http)
     request = _request(
         http,
         actor,
@@ -80,21 +81,18 @@ async def post_order(
     status_code=201,
     summary="Cancel an order, whole or by line",
     responses=responses(201, CommandAnswer, HEADERS, 400, 404, 409, 412, 413, 415),
-    openapi_extra=request_body(CancellationBody),
+    openapi_extra=reads(path("order_id"), KEY, IF_MATCH, body=CancellationBody),
     response_class=Response,
 )
-async def post_cancellation(
-    *,
-    http: HttpRequest,
-    actor: Annotated[Actor, Depends(allow(Role.CUSTOMER, Role.SERVICE, Role.MERCHANT))],
-    _none: Annotated[None, Depends(no_parameters)],
-    order: Annotated[OrderId, Depends(order_id)],
-    key: Annotated[str | None, Depends(idempotency_key)],
-    if_position: Annotated[int | None, Depends(if_match)],
-    body: Annotated[JsonBody[CancellationBody], Depends(json_body(CancellationBody))],
-    ports: Annotated[Ports, Depends(command_ports)],
-) -> Response:
+async def post_cancellation(http: HttpRequest) -> Response:
     """Cancel all that is left, or the pieces in `lines`. A customer may cancel their own."""
+    actor = authorize(http, CANCELLERS)
+    no_parameters(http)
+    order = order_id(http)
+    key = idempotency_key(http)
+    if_position = if_match(http)
+    body = await read_json(http, CancellationBody)
+    ports = command_ports(http)
     request = _request(
         http,
         actor,
@@ -106,6 +104,10 @@ async def post_cancellation(
     )
     command = body.content.to_command(order, owner=owner(actor), if_position=if_position)
     return _answer(await cancel_order(command, request, ports))
+
+
+DIRECT = (DirectRoute("POST", "/v1/orders", post_order),)
+"""Routes that the app answers without its router."""
 
 
 def _request(
@@ -129,24 +131,18 @@ def _request(
 
 
 def _answer(answer: Answer) -> Response:
-    headers = {
-        "Location": f"/v1/orders/{answer.order_id}",
-        "ETag": entity_tag(answer.position),
-        "Cache-Control": "no-store",
-    }
+    headers = [
+        (b"location", b"/v1/orders/%b" % str(answer.order_id).encode()),
+        (b"etag", entity_tag(answer.position).encode()),
+        NO_STORE,
+    ]
     if answer.replayed:
-        headers["Idempotent-Replayed"] = "true"
-    return Response(
-        orjson.dumps(
-            {
-                "order_id": answer.order_id,
-                "order_number": answer.order_number,
-                "version": answer.version,
-                "position": answer.position,
-                "status": str(answer.status),
-            }
-        ),
-        status_code=201,
-        headers=headers,
-        media_type="application/json",
-    )
+        headers.append((b"idempotent-replayed", b"true"))
+    body = {
+        "order_id": answer.order_id,
+        "order_number": answer.order_number,
+        "version": answer.version,
+        "position": answer.position,
+        "status": str(answer.status),
+    }
+    return ReadyJson(orjson.dumps(body), headers, status_code=201)

@@ -6,6 +6,7 @@ from typing import cast
 from starlette.requests import Request
 
 from api.http.auth import Authenticator
+from api.http.observe import AccessLog, log_access
 from api.http.operations import Refreshes
 from api.http.readiness import Checks
 from commands.ports import Ports
@@ -19,6 +20,7 @@ class CommandState:
     ports: Ports
     authenticator: Authenticator
     checks: Checks
+    access_log: AccessLog = log_access
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +31,12 @@ class QueryState:
     authenticator: Authenticator
     checks: Checks
     refreshes: Refreshes = ()
+    access_log: AccessLog = log_access
 
 
-async def command_ports(request: Request) -> Ports:
+def command_ports(request: Request) -> Ports:
     return cast("Ports", request.app.state.ports)
 
 
-async def query_ports(request: Request) -> QueryPorts:
+def query_ports(request: Request) -> QueryPorts:
     return cast("QueryPorts", request.app.state.ports)
