@@ -4,7 +4,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from infrastructure.local.program import running
 from infrastructure.local.redis import RedisServer
 from infrastructure.redis import layout
 from infrastructure.redis.views import RedisOrderViews
-from infrastructure.settings import ViewSettings
+from infrastructure.settings import Settings, ViewSettings
 from projections.ports import OrderQuery
 from tests.integration.pipeline.conftest import Pipeline
 
@@ -73,6 +73,7 @@ async def test_the_views_work_on_a_cluster(pipeline: Pipeline, cluster_url: str)
         answers = await asyncio.gather(*(on_cluster.place(n) for n in range(60)))
         cancelled = await on_cluster.cancel(answers[0].order_id)
         await asyncio.to_thread(_await_complete, on_cluster, cancelled.position)
+        assert _lag(on_cluster) == 0
 
     for answer in answers:
         stored, folded = on_cluster.stored(answer.order_id), on_cluster.reader.fold(answer.order_id)
@@ -105,3 +106,11 @@ def _await_complete(pipeline: Pipeline, position: int) -> None:
     while min(int(pipeline.redis.get(key) or 0) for key in keys) < position:
         assert time.monotonic() < until, pipeline.faults
         time.sleep(0.05)
+
+
+def _lag(pipeline: Pipeline) -> int | None:
+    """Ask how many events the views are behind."""
+    settings = Settings()
+    settings.store, settings.kafka, settings.views = pipeline.store, pipeline.kafka, pipeline.views
+    with closing(composition.lag_meter(settings)) as meter:
+        return meter.measure()[1].events
