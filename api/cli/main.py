@@ -52,7 +52,7 @@ def expected_faults() -> tuple[type[Exception], ...]:
 def main() -> int:
     """Run the command line; give the exit code where typer does not exit itself."""
     try:
-        app()
+        app(prog_name="ordertrail")
     except LocalError as error:
         sys.stderr.write(f"{error}\n")
         return 1
