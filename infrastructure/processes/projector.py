@@ -31,6 +31,8 @@ BATCH = 500
 POLL_S = 0.2
 CHECK_S = 2.0
 """How often a quiet projector makes sure that neither Kafka nor Redis was wiped."""
+ASSIGNED_WITHIN_S = 20.0
+"""How long to wait for partitions: a dead member's 10 s, and some. Kafka may forget who waits."""
 
 _log = structlog.get_logger(__name__)
 _foreign = Counter("ordertrail_projector_foreign_messages", "Messages that we did not write")
@@ -43,6 +45,10 @@ def serve(port: int) -> None:
     client = composition.redis_client(settings.views)
     projector = Projector(settings.kafka, client, reader)
     run_worker("projector", projector.work, host=settings.http.http_host, port=port)
+
+
+class NotAssignedError(Exception):
+    """The group gave no answer, not even that there are no partitions to spare: join it anew."""
 
 
 class Projector:
@@ -65,7 +71,8 @@ class Projector:
             _log.info("projector_active", topic=str(topic))
             while not stopping.is_set():
                 subscription.project_batch()
-                health.good()
+                if subscription.is_assigned():
+                    health.good()
                 if time.monotonic() - checked_at > CHECK_S:
                     checked_at = time.monotonic()
                     subscription.check_progress()
@@ -84,6 +91,8 @@ class _Subscription:
         self._client = client
         self._reader = reader
         self._shards: dict[int, ShardProjection] = {}
+        self._assigned = False
+        self._waits_since = time.monotonic()
         self._consumer = Consumer(
             {
                 "bootstrap.servers": kafka.kafka_bootstrap,
@@ -102,6 +111,16 @@ class _Subscription:
         self._consumer.subscribe(
             [topic.topic], on_assign=self._on_assign, on_revoke=self._on_revoke
         )
+
+    def is_assigned(self) -> bool:
+        """Say whether the group has given this member its share, which may be none.
+
+        Raises:
+            NotAssignedError: it has waited for that for too long.
+        """
+        if not self._assigned and time.monotonic() - self._waits_since > ASSIGNED_WITHIN_S:
+            raise NotAssignedError(f"no assignment after {ASSIGNED_WITHIN_S:.0f} s")
+        return self._assigned
 
     def project_batch(self) -> None:
         """Take what Kafka has now and apply it, partition by partition."""
@@ -165,7 +184,9 @@ class _Subscription:
             shard = self._shards[one.partition]
             one.offset = shard.resume(shard.writer.progress())
         consumer.assign(list(partitions))
+        self._assigned = True
         _log.info("partitions_assigned", offsets={one.partition: one.offset for one in partitions})
 
     def _on_revoke(self, _consumer: Consumer, _partitions: Sequence[TopicPartition]) -> None:
         self._shards = {}
+        self._assigned, self._waits_since = False, time.monotonic()

@@ -1,0 +1,54 @@
+"""A projector that the group has forgotten joins it anew, and is not ready before it has a share.
+
+Seen once after Kafka had hung for 10 s: a projector that called itself ready waited for its
+partitions for minutes, until it was killed.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+
+import pytest
+
+from infrastructure.processes import projector
+from infrastructure.processes.projector import NotAssignedError
+
+from .conftest import Pipeline
+from .test_pipeline import place_some
+
+WITHIN_S = 30.0
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    def wait() -> None:
+        end = time.monotonic() + WITHIN_S
+        while not condition():
+            assert time.monotonic() < end
+            time.sleep(0.05)
+
+    await asyncio.to_thread(wait)
+
+
+async def test_a_projector_without_an_answer_from_the_group_starts_over(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(projector, "ASSIGNED_WITHIN_S", 0.0)
+    with pipeline.relay(), pipeline.projector() as health:
+        last = await place_some(pipeline, 3)
+        await until(lambda: any(isinstance(one, NotAssignedError) for one in pipeline.faults))
+        assert health.problem is not None
+        monkeypatch.undo()
+        await asyncio.to_thread(pipeline.await_complete, last)
+        assert health.problem is None
+
+    assert pipeline.assert_views_equal_folds() == 3
+
+
+async def test_a_projector_that_is_one_too_many_is_ready_with_nothing(pipeline: Pipeline) -> None:
+    with pipeline.relay(), ExitStack() as projectors:
+        members = pipeline.kafka.order_partitions + 1
+        healths = [projectors.enter_context(pipeline.projector()) for _ in range(members)]
+        last = await place_some(pipeline, 6)
+        await asyncio.to_thread(pipeline.await_complete, last)
+        await until(lambda: all(health.problem is None for health in healths))
