@@ -23,6 +23,8 @@ DATABASE = "ordertrail"
 SERVICES = ("command-api", "query-api", "relay", "projector")
 PORTS = ("postgres", "redis", "kafka", "kafka-controller", *SERVICES)
 SERVICE_LOGIN, SERVICE_ROLE = "ordertrail", "ordertrail_service"
+WHERE = ("ORDERTRAIL_HOME", "ORDERTRAIL_PORT")
+"""Which platform a shell means: never remembered."""
 NOT_FOR_SERVICES = ("ORDERTRAIL_SIGNING_KEY_FILE", "ORDERTRAIL_POSTGRES_OWNER_URL")
 """No service can sign a token, or do more to the database than its role may."""
 
@@ -46,6 +48,7 @@ def platform_plan(home: Home) -> Plan:
     kafka = KafkaServer(home.path / "kafka", ports["kafka"], ports["kafka-controller"])
     url = f"http://{LOOPBACK}:{port}"
     environment = {
+        **_from_shell(),
         "ORDERTRAIL_POSTGRES_URL": postgres.url(DATABASE, SERVICE_LOGIN, keys.service_password),
         "ORDERTRAIL_POSTGRES_OWNER_URL": postgres.url(DATABASE),
         "ORDERTRAIL_REDIS_URL": redis.url,
@@ -58,7 +61,7 @@ def platform_plan(home: Home) -> Plan:
         "ORDERTRAIL_PUBLIC_URL": url,
     }
     write_whole(home.environment_file, json.dumps(environment, indent=2))
-    settings = _service_settings(environment)
+    settings = {name: value for name, value in environment.items() if name not in NOT_FOR_SERVICES}
     edge = Edge(port, ports["command-api"], ports["query-api"], home.path / "edge")
     steps = (
         Step("making the database", lambda: postgres.ensure_database(DATABASE)),
@@ -74,11 +77,13 @@ def platform_plan(home: Home) -> Plan:
     )
 
 
-def _service_settings(environment: Mapping[str, str]) -> Mapping[str, str]:
-    """Give what services get: what the shell sets for all of them, and above it what is here."""
-    ours = {name: value for name, value in os.environ.items() if name.startswith("ORDERTRAIL_")}
-    settings = {**ours, **environment}
-    return {name: value for name, value in settings.items() if name not in NOT_FOR_SERVICES}
+def _from_shell() -> Mapping[str, str]:
+    """Give settings that the shell of `up` has: services and later commands go by the same."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name.startswith("ORDERTRAIL_") and name not in WHERE
+    }
 
 
 def _migrate(url: str) -> None:
