@@ -40,7 +40,7 @@ Settings = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Agreed:
-    """What all three agree on."""
+    """What there is; of `assert_consistent`, what all three agree on."""
 
     orders: int
     events: int
@@ -64,17 +64,19 @@ def stored_log(settings: Settings) -> Sequence[LogEntry]:
     with _postgres(settings) as connection:
         while page := read_log(connection, after=log[-1].position if log else 0, limit=PAGE):
             log += page
-        # `read_log` reads by position: an event that has none of its own would be missed by it.
-        rows = connection.execute("SELECT count(*) AS events FROM events").fetchone()
-    assert rows == {"events": len(log)}
+    # It is read by position: an event that has none of its own would be missed by that.
+    assert len(log) == count(settings).events
     return log
 
 
-def count_events(settings: Settings) -> int:
+def count(settings: Settings) -> Agreed:
+    """Count what PostgreSQL has."""
     with _postgres(settings) as connection:
-        row = connection.execute("SELECT count(*) AS events FROM events").fetchone()
+        row = connection.execute(
+            "SELECT count(DISTINCT order_id) AS orders, count(*) AS events FROM events"
+        ).fetchone()
     assert row is not None
-    return int(row["events"])
+    return Agreed(row["orders"], row["events"])
 
 
 def kafka_messages(settings: Settings) -> Mapping[int, Sequence[Delivered]]:

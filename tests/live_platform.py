@@ -89,7 +89,7 @@ class LivePlatform:
         return row
 
     def kill(self, name: str, prepare: Callable[[], None] = lambda: None) -> None:
-        """SIGKILL a process and wait until the supervisor has it ready again."""
+        """SIGKILL a process, just after `prepare`, and wait until it is started again."""
         before = self.process(name)
         prepare()
         os.kill(before["pid"], signal.SIGKILL)
@@ -97,7 +97,6 @@ class LivePlatform:
         while (now := self.process(name))["restarts"] == before["restarts"] or now["pid"] is None:
             assert time.monotonic() < until, now
             time.sleep(0.02)
-        self.await_ready(name)
 
     def await_ready(self, *names: str) -> None:
         until = time.monotonic() + WITHIN_S

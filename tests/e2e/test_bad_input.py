@@ -11,7 +11,7 @@ import httpx
 import jwt
 import pytest
 
-from tests.consistency import count_events
+from tests.consistency import count
 from tests.live_platform import LivePlatform
 from tests.shop import Shop, an_order
 
@@ -63,10 +63,10 @@ def test_a_bad_body_is_refused_as_a_problem_and_nothing_is_stored(
     platform: LivePlatform, shop: Shop, what: str
 ) -> None:
     body, status = BODIES[what]
-    stored = count_events(platform.settings)
+    stored = count(platform.settings).events
     key = {"Idempotency-Key": secrets.token_hex(8)}
     _assert_problem(shop.client.post("/v1/orders", content=body, headers={**JSON, **key}), status)
-    assert count_events(platform.settings) == stored
+    assert count(platform.settings).events == stored
 
 
 def _unsigned(platform: LivePlatform) -> str:
@@ -108,14 +108,14 @@ def _tampered(platform: LivePlatform) -> str:
 def test_a_bad_token_is_refused_as_a_problem_and_nothing_is_stored(
     platform: LivePlatform, make: Any
 ) -> None:
-    stored = count_events(platform.settings)
+    stored = count(platform.settings).events
     headers = {"Authorization": f"Bearer {make(platform)}", "Idempotency-Key": "k"}
     with httpx.Client(base_url=platform.url, headers=headers, trust_env=False) as client:
         answer = client.post("/v1/orders", json=an_order())
         _assert_problem(answer, 401)
         assert answer.headers["www-authenticate"].startswith("Bearer")
         _assert_problem(client.get("/v1/orders"), 401)
-    assert count_events(platform.settings) == stored
+    assert count(platform.settings).events == stored
 
 
 def test_an_answer_that_comes_before_the_body_was_read_arrives_whole(
@@ -166,7 +166,7 @@ def test_what_is_not_even_http_leaves_the_edge_standing(platform: LivePlatform, 
         b"POST /v1/orders HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
         b"POST /v1/orders HTTP/1.1\r\nHost: x\r\nContent-Length: 999999\r\n\r\n{",
     )
-    stored = count_events(platform.settings)
+    stored = count(platform.settings).events
     for sent in attempts:
         with socket.create_connection(("127.0.0.1", platform.port), timeout=5) as connection:
             connection.sendall(sent)
@@ -174,7 +174,7 @@ def test_what_is_not_even_http_leaves_the_edge_standing(platform: LivePlatform, 
             received = connection.recv(65_536)
         # A body that breaks off while it is passed on is a 503 of the edge's, as Caddy has it.
         assert not received.startswith((b"HTTP/1.1 2", b"HTTP/1.1 500")), received
-    assert count_events(platform.settings) == stored
+    assert count(platform.settings).events == stored
     assert shop.client.get("/readyz").status_code == 200
 
 

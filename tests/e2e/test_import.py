@@ -15,7 +15,7 @@ import pytest
 
 from api.importing.reading import COLUMNS
 from projections.order.document import OrderDocument
-from tests.consistency import assert_consistent, count_events, order_reader
+from tests.consistency import assert_consistent, count, order_reader
 from tests.live_platform import CLI, LivePlatform
 
 FIRST_DAY = Path(__file__).parents[2] / "api" / "cli" / "demo" / "first_day.csv"
@@ -34,12 +34,12 @@ def test_the_first_day_adds_up_and_a_second_run_places_nothing(
     assert f"{rows} {amount:,.2f}" in " ".join(first.split())
     rejects = len(_read(tmp_path / "rejects.csv"))
     assert 862 + 1 + rejects == rows
-    stored = count_events(platform.settings)
+    stored = count(platform.settings).events
 
     second = _import(platform, FIRST_DAY, tmp_path)
     assert "0 placed, 80 there already, 0 refused" in second
     assert "0 sent, 1 there already, 0 refused" in second
-    assert count_events(platform.settings) == stored
+    assert count(platform.settings).events == stored
     assert len(_orders(platform, "536")) == 80
     assert_consistent(platform.settings)
 
@@ -49,19 +49,19 @@ def test_an_import_killed_in_the_middle_and_run_again_ends_as_if_run_once(
 ) -> None:
     """Killed among the orders, and again among the cancellations; the control runs in one go."""
     control, killed = _write(tmp_path, "7"), _write(tmp_path, "8")
-    before = count_events(platform.settings)
+    before = count(platform.settings).events
     assert f"{ORDERS} placed" in _import(platform, control, tmp_path)
-    whole = count_events(platform.settings) - before
+    whole = count(platform.settings).events - before
     assert whole == ORDERS + CANCELLATIONS
 
     for events in (whole // 3, ORDERS + CANCELLATIONS // 3):
         with _importing(platform, killed, tmp_path) as process:
             _await_events(platform, before + whole + events, process)
         assert process.returncode == -signal.SIGKILL
-        assert before + whole + events <= count_events(platform.settings) < before + 2 * whole
+        assert before + whole + events <= count(platform.settings).events < before + 2 * whole
     report = _import(platform, killed, tmp_path)
     assert f"{ORDERS} there already" in report
-    assert count_events(platform.settings) == before + 2 * whole
+    assert count(platform.settings).events == before + 2 * whole
     assert _orders(platform, "8") == _orders(platform, "7")
     assert_consistent(platform.settings)
 
@@ -70,13 +70,13 @@ def test_an_import_killed_in_the_middle_and_run_again_ends_as_if_run_once(
 def test_a_file_that_is_none_is_refused_and_nothing_is_placed(
     platform: LivePlatform, tmp_path: Path, content: bytes
 ) -> None:
-    stored = count_events(platform.settings)
+    stored = count(platform.settings).events
     file = tmp_path / "none.csv"
     file.write_bytes(content)
     done = platform.run("import", str(file), "--rejects", str(tmp_path / "rejects.csv"))
     assert done.returncode == 2, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
-    assert count_events(platform.settings) == stored
+    assert count(platform.settings).events == stored
 
 
 def _import(platform: LivePlatform, file: Path, folder: Path) -> str:
@@ -106,7 +106,7 @@ def _importing(
 
 def _await_events(platform: LivePlatform, events: int, process: subprocess.Popen[bytes]) -> None:
     until = time.monotonic() + 60
-    while count_events(platform.settings) < events:
+    while count(platform.settings).events < events:
         assert process.poll() is None, "it ended before it could be killed"
         assert time.monotonic() < until
 
