@@ -28,7 +28,7 @@ def seed(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def draw(seed: str, request: pytest.FixtureRequest) -> random.Random:
-    return random.Random(f"{seed} {request.node.name}")  # noqa: S311 - not a secret
+    return random.Random(f"{seed} {request.node.name}")
 
 
 @pytest.fixture(scope="package")

@@ -136,7 +136,7 @@ class Traffic:
 
     async def _read(self, reader: int) -> None:
         mine: dict[str, int] = {}
-        draw = random.Random(f"{self._run}-{reader}")  # noqa: S311 - not a secret
+        draw = random.Random(f"{self._run}-{reader}")
         while not self._stopping.is_set():
             await asyncio.sleep(READ_PAUSE_S)
             if self._known:

@@ -23,9 +23,6 @@ async def test_no_acknowledged_order_is_lost_doubled_or_seen_older_whoever_is_ki
                 await asyncio.to_thread(platform.await_ready, victim)
             print(f"killed {victim}: {traffic.seen}")  # noqa: T201
         await asyncio.sleep(1)
-    assert {name: platform.process(name)["restarts"] >= 1 for name in victims} == dict.fromkeys(
-        victims, True
-    )
     assert len(traffic.seen.placed) > 100
 
 
