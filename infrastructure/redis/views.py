@@ -8,6 +8,7 @@ the log held when Redis came back.
 
 import asyncio
 import heapq
+import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -15,12 +16,14 @@ from uuid import UUID
 
 import redis.asyncio
 import structlog
-from redis.exceptions import RedisError
+from redis.asyncio.cluster import RedisCluster
+from redis.exceptions import RedisClusterException, RedisError
 
 from domain.errors import DomainError, UnavailableError
 from domain.ids import OrderId
 from infrastructure.event_store.order_reader import OrderReader, UnreadableEventError
 from infrastructure.redis import layout
+from infrastructure.redis.gathered import GatheredGets
 from infrastructure.redis.layout import StoredDocument
 from infrastructure.redis.shard import APPLY, LEAVE_PROGRESS
 from projections.order.document import OrderDocument
@@ -39,7 +42,7 @@ ASK_STORE_EVERY_S = 1.0
 ASK_REDIS_EVERY_S = 0.5
 ANSWERS_WITHIN_S = 0.25
 """How long a lost Redis is waited for: a server that hangs must not make readers wait in a row."""
-_REDIS_DOWN = (RedisError, OSError, TimeoutError)
+_REDIS_DOWN = (RedisError, RedisClusterException, OSError, TimeoutError)
 _log = structlog.get_logger(__name__)
 
 
@@ -62,6 +65,7 @@ class RedisOrderViews:
         self._most_folds = folds_at_once + folds_waiting
         self._folds = 0
         self._apply = client.register_script(APPLY)
+        self._gets = GatheredGets(self._get_all)
         # A new process can't know what others have answered: it begins as after an outage.
         self._lost = True
         self._catch_up_to: int | None = None
@@ -72,12 +76,12 @@ class RedisOrderViews:
     async def find(
         self, order_id: OrderId, *, min_position: int, wait_s: float
     ) -> OrderView | None:
-        deadline = asyncio.get_running_loop().time() + wait_s
+        deadline = time.monotonic() + wait_s
         while True:
             stored = await self._trusted(order_id)
             if stored is not None and stored.position >= min_position and not stored.header.parked:
                 return OrderView(stored.body, stored.position, stored.header.owner, "redis")
-            if self._lost or asyncio.get_running_loop().time() >= deadline:
+            if self._lost or time.monotonic() >= deadline:
                 break
             await asyncio.sleep(POLL_S)
         document = await self._fold(order_id)
@@ -145,10 +149,14 @@ class RedisOrderViews:
 
     async def _get_all(self, keys: Sequence[str]) -> Sequence[bytes | None]:
         """Get keys of several shards in one round trip: on a cluster, one for each node."""
-        async with self._client.pipeline(transaction=False) as pipeline:
-            for key in keys:
-                pipeline.get(key)
-            values: Any = await pipeline.execute()
+        values: Any
+        if isinstance(self._client, RedisCluster):
+            async with self._client.pipeline(transaction=False) as pipeline:
+                for key in keys:
+                    pipeline.get(key)
+                values = await pipeline.execute()
+        else:
+            values = await self._client.mget(keys)
         return list(values)
 
     async def _trusted(self, order_id: OrderId) -> StoredDocument | None:
@@ -156,9 +164,9 @@ class RedisOrderViews:
         try:
             if self._lost:
                 await self._regain()
-            if not await self._caught_up():
+            if self._catch_up_to is not None and not await self._caught_up():
                 return None
-            value: Any = await self._client.get(layout.document_key(order_id, self._partitions))
+            value = await self._gets.get(layout.document_key(order_id, self._partitions))
         except _REDIS_DOWN as error:
             if not self._lost:
                 _log.warning("redis_lost", reason=type(error).__name__)

@@ -1,0 +1,44 @@
+"""Answers leave in one write: uvicorn writes head and body apart, each a call of the system.
+
+What one turn of the event loop writes to a connection is sent at the turn's end. For small
+answers, those calls and the client's being woken twice are a good part of the whole cost.
+"""
+
+import asyncio
+from typing import Any, cast
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+
+class CorkedTransport:
+    """A transport that gathers writes; everything else is the real one's."""
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._chunks: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        if not self._chunks:
+            self._loop.call_soon(self._flush)
+        self._chunks.append(data)
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        if self._chunks:
+            self._transport.write(b"".join(self._chunks))
+            self._chunks.clear()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
+class CorkedProtocol(HttpToolsProtocol):
+    """uvicorn's protocol on corked transports."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        corked = CorkedTransport(cast("asyncio.Transport", transport), self.loop)
+        super().connection_made(cast("asyncio.Transport", corked))
