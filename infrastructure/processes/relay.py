@@ -1,6 +1,8 @@
 """The relay: publishes the log to Kafka, in log order, from a durable position.
 
 One relay is active, held by an advisory lock on its own database session; others stand by.
+One that is frozen loses its session to a standby; thawed, it may publish what it still held,
+which consumers know already by stream and version.
 Events may be published again after a crash, never skipped, never out of order for a key.
 The position belongs to one incarnation of the topic: another one is published from the
 beginning. The lock, the reads and the position share one session: who has lost the lock
@@ -28,6 +30,14 @@ from infrastructure.redis.layout import partition_of
 from infrastructure.settings import KafkaSettings, Settings
 
 LOCK = "SELECT pg_try_advisory_lock(hashtextextended('ordertrail.relay', 0)) AS held"
+END_FROZEN = """
+    SELECT pg_terminate_backend(a.pid) FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+    WHERE l.locktype = 'advisory' AND l.granted AND a.datname = current_database()
+      AND (l.classid::bigint << 32 | l.objid::bigint) = hashtextextended('ordertrail.relay', 0)
+      AND a.state_change < clock_timestamp() - make_interval(secs => %s)
+"""
+FROZEN_S = 10.0
+"""An active relay that has asked its session nothing for so long is frozen, and loses it."""
 BATCH = 1_000
 POLL_S = 0.5
 """How long to wait for a notification before looking anyway."""
@@ -68,7 +78,7 @@ class Relay:
             session.execute(f"LISTEN {CHANNEL}")
             client = topics.admin(self._kafka.kafka_bootstrap)
             incarnation = self._topic(client)
-            with closing(_Publisher(self._kafka, incarnation, client)) as publisher:
+            with closing(_Publisher(self._kafka, incarnation, client, session)) as publisher:
                 self._follow(session, publisher, stopping, health)
 
     def _topic(self, client: AdminClient) -> Incarnation:
@@ -114,8 +124,15 @@ class Relay:
 class _Publisher:
     """The idempotent producer: what it has not acknowledged, it has not taken."""
 
-    def __init__(self, kafka: KafkaSettings, incarnation: Incarnation, client: AdminClient) -> None:
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        incarnation: Incarnation,
+        client: AdminClient,
+        session: psycopg.Connection[DictRow],
+    ) -> None:
         self.incarnation = incarnation
+        self._session = session
         self._client = client
         self._topic = kafka.order_topic
         self._checked_at = time.monotonic()
@@ -190,7 +207,9 @@ class _Publisher:
 
     def _await_acknowledgements(self) -> None:
         while self._producer.flush(1.0):
-            # Kafka may be away for long, and come back empty: don't wait on a topic that is gone.
+            # Kafka may be away for long: show that this relay lives, and see that it has the lock.
+            self._session.execute("SELECT 1")
+            # And it may come back empty: don't wait on a topic that is gone.
             self.check_topic()
             self._raise_refused()
         self._raise_refused()
@@ -213,6 +232,9 @@ def _become_active(
         if row is not None and row["held"]:
             return True
         health.good()  # standing by is what a second relay is for
+        if session.execute(END_FROZEN, [FROZEN_S]).fetchall():
+            _log.warning("frozen_relay_ended", after_s=FROZEN_S)
+            continue
         stopping.wait(STANDBY_S)
     return False
 

@@ -3,8 +3,10 @@
 import asyncio
 
 import psycopg
+import pytest
 
 from infrastructure.kafka import topics
+from infrastructure.processes import relay
 from infrastructure.redis import layout
 from infrastructure.redis.shard import Change, ShardWriter
 
@@ -92,6 +94,36 @@ async def test_of_two_relays_one_publishes_and_the_other_takes_over(pipeline: Pi
             await asyncio.to_thread(pipeline.await_complete, last)
 
     assert pipeline.assert_views_equal_folds() == 30
+
+
+async def test_a_frozen_relay_loses_its_place_to_a_standby(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "FROZEN_S", 1.0)
+    url = pipeline.store.postgres_url.get_secret_value()
+    # What a frozen relay is to PostgreSQL: a session that holds the lock and asks nothing.
+    with psycopg.connect(url, autocommit=True) as frozen:
+        frozen.execute(relay.LOCK)
+        with pipeline.relay(), pipeline.projector():
+            last = await place_some(pipeline, 10)
+            await asyncio.to_thread(pipeline.await_complete, last)
+        with pytest.raises(psycopg.OperationalError):
+            frozen.execute("SELECT 1")
+
+    assert pipeline.assert_views_equal_folds() == 10
+
+
+async def test_a_relay_that_works_keeps_its_place(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "FROZEN_S", 2.0)
+    with pipeline.relay(), pipeline.relay(), pipeline.projector():
+        for number in range(3):
+            last = await place_some(pipeline, 5, begin=number * 5)
+            await asyncio.to_thread(pipeline.await_complete, last)
+            await asyncio.sleep(1.0)
+
+    assert not [fault for fault in pipeline.faults if isinstance(fault, psycopg.Error)]
 
 
 async def test_a_gap_is_closed_from_the_event_store(pipeline: Pipeline) -> None:
