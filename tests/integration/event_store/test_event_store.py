@@ -21,7 +21,7 @@ from domain.order.events import OrderLine, PaymentMethod
 from domain.personal import Address, PersonalData
 from infrastructure.composition import RandomNames, SystemClock
 from infrastructure.event_store.mapper import event_hash
-from infrastructure.event_store.order_reader import OrderReader
+from infrastructure.event_store.order_reader import OrderReader, UnreadableEventError
 from infrastructure.event_store.recorder import EventLogRecorder, open_datastore
 from infrastructure.event_store.sealing import DataKeys
 from infrastructure.event_store.store import PostgresEventStore, open_event_store
@@ -243,7 +243,7 @@ async def test_a_box_opens_only_for_its_own_event(ports: Ports, database_url: st
             [f'"event_id":"{UUID(int=7)}"'],
         )
 
-    with pytest.raises(Exception, match=r"^$"):
+    with pytest.raises(UnreadableEventError, match="InvalidTag"):
         reader(database_url).events(placed.order_id)
 
 
