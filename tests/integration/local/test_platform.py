@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -23,7 +22,6 @@ from infrastructure.local.kafka import KafkaServer
 from infrastructure.local.ports import free_port
 
 from .conftest import Platform
-
 
 
 @pytest.fixture
