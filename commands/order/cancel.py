@@ -10,7 +10,7 @@ from domain.errors import DomainError
 from domain.ids import CustomerId, OrderId, order_stream
 from domain.order import decisions
 from domain.order.decisions import LineToCancel
-from domain.order.events import OrderEvent
+from domain.order.events import CancelReason, OrderEvent
 from domain.order.state import Order, evolve
 
 ATTEMPTS = 5
@@ -29,6 +29,7 @@ class CancelOrder:
 
     order_id: OrderId
     reason: str
+    reason_code: CancelReason = CancelReason.OTHER
     lines: Sequence[LineToCancel] | None = None
     owner: CustomerId | None = None
     if_position: int | None = None
@@ -73,9 +74,14 @@ def _decide(
 ) -> Append:
     events: tuple[OrderEvent, ...]
     if command.lines is None:
-        events = decisions.cancel(order, reason=command.reason)
+        events = decisions.cancel(order, reason=command.reason, reason_code=command.reason_code)
     else:
-        events = decisions.cancel_lines(order, lines=command.lines, reason=command.reason)
+        events = decisions.cancel_lines(
+            order,
+            lines=command.lines,
+            reason=command.reason,
+            reason_code=command.reason_code,
+        )
     return Append(
         stream=stream.stream,
         last_hash=stream.last_hash,

@@ -23,8 +23,8 @@ from domain.order.events import OrderCancelled, OrderEvent, OrderLinesCancelled,
 
 TYPES: Mapping[type, str] = {
     OrderPlaced: "order.placed.v1",
-    OrderLinesCancelled: "order.lines_cancelled.v1",
-    OrderCancelled: "order.cancelled.v1",
+    OrderLinesCancelled: "order.lines_cancelled.v2",
+    OrderCancelled: "order.cancelled.v2",
 }
 
 
