@@ -19,6 +19,7 @@ from domain.ids import CustomerId, OrderNumber, Sku, order_stream
 from domain.money import Currency
 from domain.order.decisions import LineToCancel
 from domain.order.events import OrderLine, PaymentMethod
+from domain.order.state import ORDER
 from domain.personal import Address, PersonalData
 from infrastructure.composition import RandomNames, SystemClock
 from infrastructure.event_store.mapper import event_hash
@@ -231,7 +232,7 @@ async def test_each_event_holds_the_hash_of_the_one_before(
     )
     first = event_hash(rows[0][0], rows[0][1], rows[0][2], bytes(rows[0][3]))
     assert first.hex().encode() in bytes(rows[1][3])
-    loaded = await store.load(order_stream(placed.order_id))
+    loaded = await store.load(order_stream(placed.order_id), ORDER)
     assert loaded.last_hash == event_hash(rows[1][0], rows[1][1], rows[1][2], bytes(rows[1][3]))
 
 
