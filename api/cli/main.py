@@ -17,6 +17,8 @@ HELP = """Ordertrail: an event-sourced order tracking platform.
 
 Start with `demo`, or with `up` and then `import`. Everything is kept in .ordertrail
 (ORDERTRAIL_HOME); the platform answers on port 8000 (ORDERTRAIL_PORT).
+
+For developers, `./run` has these too: test, check, chaos, bench.
 """
 
 app = typer.Typer(

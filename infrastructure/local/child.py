@@ -1,8 +1,9 @@
-"""One supervised child: started, probed until it is ready, restarted when it ends, stopped.
+"""One supervised child: started, probed for as long as it runs, restarted when it ends, stopped.
 
 It is restarted for ever, with a back-off that doubles from 0.2 s to 10 s and starts over after 30 s
 of health. Only before it was ready for the first time is there an end to patience: then the start
-of the platform has failed, and someone is there to be told why.
+of the platform has failed, and someone is there to be told why. One that runs and does not answer,
+or says that it can't serve, is shown as unready and left alone: what it waits for may come back.
 
 Its output goes to a file directly, never through the supervisor, so that a supervisor that hangs
 blocks nobody. A log that grows over 10 MB is moved to NAME.log.1 and emptied in place (children
@@ -29,6 +30,7 @@ FIRST_DELAY_S = 0.2
 LONGEST_DELAY_S = 10.0
 HEALTHY_AFTER_S = 30.0
 FIRST_START_ATTEMPTS = 4
+WATCH_EVERY_S = 3.0
 LOG_BYTES = 10_000_000
 
 
@@ -36,6 +38,7 @@ class State(StrEnum):
     WAITING = "waiting"
     STARTING = "starting"
     READY = "ready"
+    UNREADY = "unready"
     BACKING_OFF = "backing-off"
     STOPPING = "stopping"
     STOPPED = "stopped"
@@ -173,6 +176,11 @@ class Child:
         self._set(State.READY)
         if self._first_ready is not None and not self._first_ready.done():
             self._first_ready.set_result(None)
+        while True:
+            await asyncio.sleep(WATCH_EVERY_S)
+            ready = await asyncio.to_thread(self.program.ready)
+            if ready != (self.state is State.READY):
+                self._set(State.READY if ready else State.UNREADY)
 
     def _failure(self, what: str, log_from: int) -> LocalError:
         tail = log_tail(self.log, log_from)

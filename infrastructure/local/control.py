@@ -114,6 +114,12 @@ def current_state(home: Home) -> State | None:
     return state
 
 
+def is_run_by(home: Home, supervisor: int) -> bool:
+    """Say whether the home's platform runs, and under this supervisor (a pid)."""
+    found = holder(home)
+    return found is not None and found.pid == supervisor
+
+
 def stop_platform(home: Home) -> bool:
     """Stop the platform and wait for its end; give False where none ran.
 

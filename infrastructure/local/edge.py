@@ -32,6 +32,7 @@ class Edge(Program):
     command_port: int
     query_port: int
     data_dir: Path
+    answer_within_s: int = 25
     name = "edge"
 
     def prepare(self) -> None:
@@ -48,6 +49,7 @@ class Edge(Program):
             "ORDERTRAIL_EDGE_PORT": str(self.port),
             "ORDERTRAIL_COMMAND_PORT": str(self.command_port),
             "ORDERTRAIL_QUERY_PORT": str(self.query_port),
+            "ORDERTRAIL_ANSWER_WITHIN_S": str(self.answer_within_s),
         }
 
     def ready(self) -> bool:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
 import typer
@@ -24,10 +25,14 @@ from api.importing.report import Report
 from api.importing.report_text import report_lines
 from api.importing.run import Options, run
 
+if TYPE_CHECKING:
+    from infrastructure.local.home import Home
+
 FIRST_DAY = Path(__file__).parent / "first_day.csv"
 CONCURRENCY = 8
 LONGEST_WAIT_S = 10
 WAITS_AT_ONCE = 32
+LOOK_EVERY_S = 1.0
 
 
 def register(app: typer.Typer) -> None:
@@ -52,14 +57,25 @@ def demo() -> None:
             _show_around(state["url"], report)
             if started:
                 typer.echo("\nCtrl-C stops it; its data is kept in " + str(home.path))
-                stopped.wait()
+                while control.is_run_by(home, state["supervisor"]):
+                    stopped.wait(LOOK_EVERY_S)
     except KeyboardInterrupt:
         pass
     finally:
         if started:
-            typer.echo("\nStopping ...")
-            control.stop_platform(home)
-            typer.echo("Ordertrail is down; its data is kept.")
+            _stop_own(home, state["supervisor"])
+
+
+def _stop_own(home: "Home", supervisor: int) -> None:
+    """Stop the platform that this demo started; one that somebody started since is theirs."""
+    from infrastructure.local import control
+
+    if control.is_run_by(home, supervisor):
+        typer.echo("\nStopping ...")
+        control.stop_platform(home)
+        typer.echo("Ordertrail is down; its data is kept.")
+    else:
+        typer.echo("\nOrdertrail was stopped by somebody else; its data is kept.")
 
 
 @dataclass

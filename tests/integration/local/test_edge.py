@@ -103,6 +103,24 @@ async def test_what_a_service_sends_passes_at_once(streaming: Edge) -> None:
     await writer.wait_closed()
 
 
+async def test_a_service_that_hangs_is_a_problem_with_retry_after(tmp_path: Path) -> None:
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    port = free_port()
+    async with await asyncio.start_server(say_nothing, LOOPBACK, port):
+        edge = Edge(free_port(), port, port, tmp_path / "data", answer_within_s=1)
+
+        def ask() -> tuple[http.client.HTTPResponse, bytes]:
+            with running(edge, tmp_path / "edge.log"):
+                return _ask(edge, "POST", "/v1/orders", b"{}")
+
+        response, body = await asyncio.to_thread(ask)
+    assert (response.status, response.headers["Retry-After"]) == (503, "1")
+    assert json.loads(body)["code"] == "upstream_unavailable"
+
+
 async def test_the_log_tells_a_failure_without_the_query_string(streaming: Edge) -> None:
     reader, writer = await asyncio.open_connection(LOOPBACK, streaming.port)
     writer.write(b"GET /v1/cut-short?external_reference=somebody HTTP/1.1\r\nHost: here\r\n\r\n")

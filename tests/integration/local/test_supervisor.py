@@ -43,6 +43,16 @@ def test_a_killed_child_is_restarted_on_its_port_and_counted(platform: Platform)
     assert platform.process("second")["restarts"] == 0
 
 
+def test_a_child_that_hangs_is_shown_as_unready_until_it_answers(platform: Platform) -> None:
+    platform.up()
+    pid = platform.process("first")["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    platform.wait_until("first", state="unready", restarts=0)
+    assert platform.process("second")["state"] == "ready"
+    os.kill(pid, signal.SIGCONT)
+    assert platform.wait_until("first", state="ready", restarts=0)["pid"] == pid
+
+
 def test_down_ends_all_and_says_so(platform: Platform, all_end: Ends) -> None:
     platform.up()
     pids = platform.pids()

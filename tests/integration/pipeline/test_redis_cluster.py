@@ -29,22 +29,27 @@ FORMS_WITHIN_S = 30.0
 
 @dataclass(eq=False)
 class ClusterNode(RedisServer):
+    bus_port: int = 0
+
     def prepare(self) -> None:
         super().prepare()
         with self._config.open("a") as config:
             config.write("cluster-enabled yes\ncluster-node-timeout 2000\n")
+            config.write(f"cluster-port {self.bus_port}\n")
 
 
 @pytest.fixture
 def cluster_url(tmp_path: Path) -> Iterator[str]:
     """Run three nodes, give each a third of the slots, and wait until they agree."""
     password = secrets.token_hex(8)
-    ports: list[int] = []
+    ports: list[int] = []  # by turns of a node, and of its bus
     with ExitStack() as stack:
         nodes = []
         for number in range(3):
-            ports.append(free_port(avoid=ports))
-            node = ClusterNode(tmp_path / f"node{number}", ports[-1], password)
+            for _ in range(2):
+                ports.append(free_port(avoid=ports))
+            port, bus_port = ports[-2:]
+            node = ClusterNode(tmp_path / f"node{number}", port, password, bus_port=bus_port)
             stack.enter_context(running(node, tmp_path / f"node{number}.log"))
             nodes.append(redis.from_url(node.url, decode_responses=True))
         _join(nodes, ports)
@@ -58,7 +63,8 @@ def _join(nodes: Sequence[Any], ports: Sequence[int]) -> None:
         first, last = number * SLOTS // 3, (number + 1) * SLOTS // 3 - 1
         node.execute_command("CLUSTER", "ADDSLOTSRANGE", first, last)
         if number:
-            nodes[0].execute_command("CLUSTER", "MEET", "127.0.0.1", ports[number])
+            port, bus_port = ports[2 * number : 2 * number + 2]
+            nodes[0].execute_command("CLUSTER", "MEET", "127.0.0.1", port, bus_port)
     until = time.monotonic() + FORMS_WITHIN_S
     while any("'cluster_state': 'ok'" not in str(node.cluster("INFO")) for node in nodes):
         assert time.monotonic() < until, "the cluster did not form"
