@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Generic, Protocol, TypeVar
 from uuid import UUID
 
+from commands.turns import Turns
 from domain.aggregate import Aggregate
 from domain.envelope import Actor, Envelope
 from domain.errors import UnavailableError
@@ -168,3 +169,4 @@ class Ports:
     store: EventStore
     clock: Clock
     names: Names
+    turns: Turns = field(default_factory=Turns)

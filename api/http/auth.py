@@ -18,6 +18,8 @@ from api.http.fields import CONTROL_CHARACTER
 from domain.envelope import Actor, Role
 
 LEEWAY_S = 30
+LAST_EXPIRY = 253_402_300_799
+"""The end of the year 9999, in seconds since 1970."""
 LONGEST_TOKEN = 8_192
 LONGEST_SUBJECT = 128
 MOST_CACHED = 10_000
@@ -98,7 +100,7 @@ class Authenticator:
             leeway=LEEWAY_S,
             options={"require": ["exp", "iat", "iss", "aud", "sub"]},
         )
-        return _actor(claims), float(claims["exp"]) + LEEWAY_S
+        return _actor(claims), _expiry(claims) + LEEWAY_S
 
     def _find_key(self, kid: object) -> _Key:
         if not isinstance(kid, str):
@@ -162,6 +164,14 @@ def _key(entry: Mapping[str, Any]) -> _Key | None:
     if algorithm == "RS256" and key.key.key_size < SMALLEST_RSA_BITS:
         return None
     return _Key(key, algorithm)
+
+
+def _expiry(claims: Mapping[str, Any]) -> float:
+    """Read `exp`: a NumericDate is a JSON number (RFC 7519, 2); and no token is for ever."""
+    expiry = claims["exp"]
+    if isinstance(expiry, bool) or not isinstance(expiry, int | float) or expiry > LAST_EXPIRY:
+        raise TokenRefusedError
+    return float(expiry)
 
 
 def _actor(claims: Mapping[str, Any]) -> Actor:

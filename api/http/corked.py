@@ -9,6 +9,8 @@ from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from api.http.problems import ProblemError, render
+
 
 class CorkedTransport:
     """A transport that gathers writes; everything else is the real one's."""
@@ -36,8 +38,19 @@ class CorkedTransport:
         return getattr(self._transport, name)
 
 
+NOT_HTTP = render(ProblemError(400, "malformed_request", "this is no HTTP/1.1 request"))
+
+
 class CorkedProtocol(HttpToolsProtocol):
-    """uvicorn's protocol on corked transports."""
+    """uvicorn's protocol on corked transports; what it can't read is told as a problem, too."""
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no request; uvicorn would in plain text."""
+        del msg
+        headers = [*NOT_HTTP.raw_headers, (b"connection", b"close")]
+        head = b"".join(b"%b: %b\r\n" % pair for pair in headers)
+        self.transport.write(b"HTTP/1.1 400 Bad Request\r\n%b\r\n%b" % (head, bytes(NOT_HTTP.body)))
+        self.transport.close()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         corked = CorkedTransport(cast("asyncio.Transport", transport), self.loop)

@@ -2,12 +2,14 @@
 
 Malformed is 400: bad UTF-8, lone surrogates, NaN, nesting bombs, a byte-order mark. Well-formed
 but wrong is 422. orjson is what refuses the former; an integer beyond 64 bits becomes a float
-there, which no strict field takes.
+there, which no strict field takes, and one beyond a float's range is told apart here. Of a member
+that is given twice, the last counts.
 """
 
 import hashlib
+import json
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, NoReturn, TypeVar
 
 import orjson
 from pydantic import BaseModel, ValidationError
@@ -31,10 +33,11 @@ class JsonBody(Generic[M]):
 async def read_json(request: Request, model: type[M]) -> JsonBody[M]:
     """Read a body of this model. Raises ProblemError 400, 413, 415, 422."""
     _require_json(request)
+    body = await _read(request)
     try:
-        document = orjson.loads(await _read(request))
+        document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise ProblemError(400, "malformed_json", "the body is not JSON") from error
+        raise _unreadable(body) from error
     try:
         return JsonBody(model.model_validate(document), document)
     except ValidationError as error:
@@ -64,20 +67,36 @@ async def _read(request: Request) -> bytes:
             return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
+def _unreadable(body: bytes) -> ProblemError:
+    """Say what is wrong: no JSON at all, or a number so large that nothing here could take it."""
+    try:
+        # orjson takes no lone surrogates, which Python's parser lets through.
+        text = body.decode("utf-8")
+        orjson.dumps(json.loads(text, parse_int=len, parse_float=len, parse_constant=_refuse))
+    except (ValueError, TypeError, RecursionError):
+        return ProblemError(400, "malformed_json", "the body is not JSON")
+    return ProblemError(422, "invalid_request", "a number in the body is out of every range")
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON")
+
+
 def _require_json(request: Request) -> None:
     values = sent(request.scope, b"content-type")
-    if values == ["application/json"]:
+    encodings = sent(request.scope, b"content-encoding")
+    if values == ["application/json"] and not encodings:
         return
     media_type, _, parameters = (values[0] if values else "").lower().partition(";")
-    media_type = media_type.strip()
-    is_json = media_type == "application/json" or (
-        media_type.startswith("application/") and media_type.endswith("+json")
-    )
     charset = parameters.replace('"', "").replace(" ", "")
-    if not is_json or ("charset=" in charset and "charset=utf-8" not in charset):
+    if (
+        media_type.strip() != "application/json"
+        or ("charset=" in charset and "charset=utf-8" not in charset)
+        or encodings not in ([], ["identity"])
+    ):
         raise ProblemError(
             415,
             "unsupported_media_type",
-            "the body is application/json in UTF-8",
+            "the body is application/json in UTF-8, not compressed",
             headers={"Accept": "application/json"},
         )

@@ -21,13 +21,13 @@ _CANDIDATES = """
     LIMIT 2
 """
 _MATCHES = """
-    SELECT order_invoice, m.order_id, m.invoice, m.line, m.line_number, m.sku, m.quantity,
-        sold.price_minor
+    SELECT order_invoice, m.order_id, m.invoice,
+        min(happened_at) OVER (PARTITION BY order_invoice, m.invoice) AS cancelled_at,
+        m.line, m.line_number, m.sku, m.quantity, sold.price_minor
     FROM matches AS m
         JOIN returns ON returns.number = m.return_number
         JOIN sold ON sold.rowid = m.sold_rowid
-    ORDER BY order_invoice, min(happened_at) OVER (PARTITION BY order_invoice, m.invoice),
-        m.invoice, m.line_number, m.return_number
+    ORDER BY order_invoice, cancelled_at, m.invoice, m.line_number, m.return_number
 """
 
 
@@ -36,6 +36,7 @@ class Cancellation:
     """What one cancellation invoice takes back of one order.
 
     Attributes:
+        cancelled_at: the earliest time of its rows, RFC 3339.
         quantities: pieces by (sku, line number), in the order of the line numbers.
         amount_minor: what the pieces cost when they were sold, together.
         rows: the lines of the file that it consists of.
@@ -44,6 +45,7 @@ class Cancellation:
     invoice: str
     order_invoice: str
     order_id: str
+    cancelled_at: str
     quantities: dict[tuple[str, int], int]
     amount_minor: int
     rows: tuple[int, ...]
@@ -52,6 +54,7 @@ class Cancellation:
         """Give the body of `POST /v1/orders/{id}/cancellations`."""
         return {
             "reason": f"cancellation {self.invoice}",
+            "cancelled_at": self.cancelled_at,
             "lines": [
                 {"sku": sku, "quantity": quantity, "line_number": line_number}
                 for (sku, line_number), quantity in self.quantities.items()
@@ -112,7 +115,7 @@ def cancellations(spill: Spill) -> Iterator[list[Cancellation]]:
     by_order = groupby(spill.database.execute(_MATCHES), key=lambda row: (row[0], row[1]))
     for (order_invoice, order_id), of_order in by_order:
         found: list[Cancellation] = []
-        for invoice, of_invoice in groupby(of_order, key=lambda row: str(row[2])):
+        for (invoice, at), of_invoice in groupby(of_order, key=lambda row: (row[2], row[3])):
             quantities: dict[tuple[str, int], int] = {}
             lines: list[int] = []
             amount_minor = 0
@@ -122,7 +125,7 @@ def cancellations(spill: Spill) -> Iterator[list[Cancellation]]:
                 quantities[sku, line_number] = quantities.get((sku, line_number), 0) + quantity
             found.append(
                 Cancellation(
-                    invoice, order_invoice, order_id, quantities, amount_minor, tuple(lines)
+                    invoice, order_invoice, order_id, at, quantities, amount_minor, tuple(lines)
                 )
             )
         yield found

@@ -5,7 +5,7 @@ from fastapi import APIRouter
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
-from api.http.access import authorize, owner
+from api.http.access import authorize, forbidden, owner
 from api.http.direct import DirectRoute
 from api.http.headers import entity_tag, idempotency_key, if_match, traceparent
 from api.http.json_body import fingerprint, read_json
@@ -92,6 +92,8 @@ async def post_cancellation(http: HttpRequest) -> Response:
     key = idempotency_key(http)
     if_position = if_match(http)
     body = await read_json(http, CancellationBody)
+    if body.content.cancelled_at is not None and actor.role is not Role.SERVICE:
+        raise forbidden("role_not_allowed", "only a service may say when it was cancelled")
     ports = command_ports(http)
     request = _request(
         http,

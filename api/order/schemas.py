@@ -132,6 +132,10 @@ class CancellationBody(Strict):
         Field(description="The reason in a word that can be counted"),
     ] = "other"
     lines: Annotated[list[LineToCancelBody], Field(max_length=MOST_LINES)] | None = None
+    cancelled_at: Annotated[
+        Moment | None,
+        Field(description="When it was cancelled, if that was elsewhere: a service may say so"),
+    ] = None
 
     def to_command(
         self, order_id: OrderId, *, owner: CustomerId | None, if_position: int | None
@@ -140,6 +144,7 @@ class CancellationBody(Strict):
             order_id=order_id,
             reason=self.reason,
             reason_code=CancelReason(self.reason_code),
+            cancelled_at=self.cancelled_at,
             lines=None
             if self.lines is None
             else [

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import reduce
 
 from commands.envelopes import address_events
@@ -25,6 +26,7 @@ class CancelOrder:
         lines: what to cancel; None: all of it.
         owner: the customer whose order it must be; None: anybody's.
         if_position: the log position of the view that the caller decided on; None: any.
+        cancelled_at: business time, for what was cancelled elsewhere; now by default.
     """
 
     order_id: OrderId
@@ -33,6 +35,7 @@ class CancelOrder:
     lines: Sequence[LineToCancel] | None = None
     owner: CustomerId | None = None
     if_position: int | None = None
+    cancelled_at: datetime | None = None
 
 
 async def cancel_order(command: CancelOrder, request: Request, ports: Ports) -> Answer:
@@ -40,26 +43,32 @@ async def cancel_order(command: CancelOrder, request: Request, ports: Ports) -> 
 
     Raises:
         DomainError: `order_not_found` (also for another customer's); a rule of
-            `decisions.cancel` or `cancel_lines`; `idempotency_key_reused`; `stale_view`;
+            `decisions.cancel` or `cancel_lines`; `cancelled_in_the_future`;
+            `idempotency_key_reused`; `stale_view`;
             `too_much_contention` after five version conflicts in a row.
         StoreUnavailableError: nothing is known to be stored.
     """
-    for _ in range(ATTEMPTS):
-        stream = await ports.store.load(order_stream(command.order_id), ORDER)
-        order = _owned(stream, command)
-        # After the load: whoever changed what was loaded has stored their answer by then.
-        earlier = await ports.store.find_answer(request)
-        if earlier is not None:
-            return earlier
-        if command.if_position not in (None, stream.position):
-            raise DomainError(
-                "stale_view", "the order has changed since", extra={"position": stream.position}
-            )
-        try:
-            return await ports.store.append(_decide(command, order, stream, request, ports))
-        except VersionConflictError:
-            continue
+    async with ports.turns.of(order_stream(command.order_id)):
+        for _ in range(ATTEMPTS):
+            try:
+                return await _try(command, request, ports)
+            except VersionConflictError:
+                continue
     raise DomainError("too_much_contention", "the order kept changing; try again")
+
+
+async def _try(command: CancelOrder, request: Request, ports: Ports) -> Answer:
+    stream = await ports.store.load(order_stream(command.order_id), ORDER)
+    order = _owned(stream, command)
+    # After the load: whoever changed what was loaded has stored their answer by then.
+    earlier = await ports.store.find_answer(request)
+    if earlier is not None:
+        return earlier
+    if command.if_position not in (None, stream.position):
+        raise DomainError(
+            "stale_view", "the order has changed since", extra={"position": stream.position}
+        )
+    return await ports.store.append(_decide(command, order, stream, request, ports))
 
 
 def _owned(stream: Stream[Order], command: CancelOrder) -> Order:
@@ -72,6 +81,11 @@ def _owned(stream: Stream[Order], command: CancelOrder) -> Order:
 def _decide(
     command: CancelOrder, order: Order, stream: Stream[Order], request: Request, ports: Ports
 ) -> Append:
+    now = ports.clock.now()
+    if command.cancelled_at is not None and command.cancelled_at > now:
+        raise DomainError(
+            "cancelled_in_the_future", "cancelled_at is after now", field="/cancelled_at"
+        )
     events: tuple[OrderEvent, ...]
     if command.lines is None:
         events = decisions.cancel(order, reason=command.reason, reason_code=command.reason_code)
@@ -85,7 +99,7 @@ def _decide(
     return Append(
         stream=stream.stream,
         last_hash=stream.last_hash,
-        events=address_events(events, request, ports, occurred_at=ports.clock.now()),
+        events=address_events(events, request, ports, occurred_at=command.cancelled_at or now),
         order_id=order.order_id,
         customer_id=order.customer_id,
         expected={stream.stream: stream.version},

@@ -114,3 +114,18 @@ def test_so_many_lines_as_no_order_has_are_refused_before_they_are_compared(api:
     response = api.cancel(api.placed()["order_id"], {"reason": "r", "lines": lines})
     problem = assert_problem(response, 422, "invalid_request")
     assert problem["errors"][0]["pointer"] == "/lines"
+
+
+def test_a_service_may_say_when_it_was_cancelled_and_nobody_else(api: Api) -> None:
+    order_id = api.placed(placed_at="2010-12-01T08:26:00Z")["order_id"]
+    body = {"reason": "r", "cancelled_at": "2011-01-06T14:00:00Z"}
+    for role in ("customer", "merchant"):
+        assert_problem(
+            api.cancel(order_id, body, role=role, subject="c-17850"), 403, "role_not_allowed"
+        )
+    future = api.cancel(order_id, body | {"cancelled_at": "2999-01-01T00:00:00Z"})
+    assert_problem(future, 422, "cancelled_in_the_future")
+    assert api.cancel(order_id, body).status_code == 201
+    api.views.catch_up()
+    [*_, last] = api.get(f"/v1/orders/{order_id}").json()["timeline"]
+    assert last["at"].startswith("2011-01-06T14:00:00")

@@ -1,6 +1,7 @@
 """A real process on a real socket: it finishes what it has begun, and ends with code 0."""
 
 import http.client
+import json
 import signal
 import socket
 import subprocess
@@ -66,6 +67,20 @@ def test_the_edge_may_say_for_whom_it_asks_and_the_server_does_not_name_itself(
     headers, body = _get(port, "/client", {"X-Forwarded-For": "203.0.113.9"})
     assert body == b'"203.0.113.9"'
     assert "server" not in headers
+    assert process.poll() is None
+
+
+@pytest.mark.parametrize("request_line", [b"FOO /client HTTP/1.1", b"GET", b"\x16\x03\x01"])
+def test_what_is_no_request_is_told_as_a_problem(
+    process: subprocess.Popen[bytes], port: int, request_line: bytes
+) -> None:
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+        connection.sendall(request_line + b"\r\nHost: here\r\n\r\n")
+        answer = b"".join(iter(lambda: connection.recv(4096), b""))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert b"application/problem+json" in head
+    assert json.loads(body)["code"] == "malformed_request"
     assert process.poll() is None
 
 

@@ -135,6 +135,14 @@ def test_a_token_without_or_with_another_signature_is_refused(api: Api) -> None:
     assert not api.store.log
 
 
+@pytest.mark.parametrize("exp", ["9999999999", 10**30, True, None, [NOW + 600], {}])
+def test_an_expiry_that_is_no_date_is_refused(exp: object) -> None:
+    issuer = Issuer()
+    takes = authenticator(issuer.jwks)
+    with pytest.raises(TokenRefusedError):
+        takes.authenticate(issuer.token(exp=exp))
+
+
 @pytest.mark.parametrize("scheme", ["Basic", "Token", ""])
 def test_another_scheme_is_refused(api: Api, scheme: str) -> None:
     response = api.place(headers={"Authorization": f"{scheme} {api.issuer.token()}"})

@@ -1,5 +1,6 @@
 """What a cancellation invoice cancels: the one line that can be meant, or nothing."""
 
+import json
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -45,6 +46,17 @@ async def test_what_matches_no_line_is_refused(
     imported = await import_path(write(row(), returned), api)
     assert imported.reasons == {3: "no_single_match"}
     assert api.posts == 1
+
+
+async def test_a_cancellation_keeps_its_own_date(write: Write, api: FakeApi) -> None:
+    sent: list[dict[str, object]] = []
+    api.after = lambda request: sent.append(json.loads(request.content))
+    later = "2010-12-03 10:00:00"
+    path = write(
+        row("1", quantity=5), row("C9", quantity=-1, at=later), row("C9", quantity=-1, at=LATER)
+    )
+    await import_path(path, api)
+    assert sent[-1]["cancelled_at"] == "2010-12-02T09:00:00Z"
 
 
 async def test_what_matches_two_lines_is_refused(write: Write, api: FakeApi) -> None:

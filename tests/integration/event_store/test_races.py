@@ -11,7 +11,8 @@ from commands.order.cancel import CancelOrder, cancel_order
 from commands.order.place import place_order
 from commands.ports import Ports
 from domain.errors import DomainError
-from domain.ids import StreamId
+from domain.ids import Sku, StreamId
+from domain.order.decisions import LineToCancel
 from infrastructure.composition import RandomNames, SystemClock
 from infrastructure.event_store.append_call import Outcome, StoredAppend
 from infrastructure.event_store.store import open_event_store
@@ -133,3 +134,14 @@ async def test_a_conflict_in_a_batch_fails_its_own_caller_only(database_url: str
         )
     assert outcomes.pop(CALLERS).outcome == "version_conflict"
     assert {one.outcome for one in outcomes} == {"stored"}
+
+
+async def test_many_who_cancel_pieces_of_one_order_at_once_all_succeed(
+    two_processes: tuple[Ports, Ports],
+) -> None:
+    ports, _ = two_processes
+    placed = await place_order(order(quantity=100), request("k"), ports)
+    one = CancelOrder(placed.order_id, reason="x", lines=[LineToCancel(Sku("85123A"), 1)])
+    answers = await asyncio.gather(*(cancel_order(one, request(), ports) for _ in range(40)))
+    assert sorted(answer.version for answer in answers) == list(range(2, 42))
+    assert ports.turns._locks == {}
