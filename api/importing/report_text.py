@@ -10,11 +10,14 @@ SHORTEST_MEASURED_S = 0.001
 
 def report_lines(report: Report) -> Iterator[str]:
     """Give the report line by line."""
-    done = "would be placed" if report.dry_run else "placed"
-    yield f"{report.file}: {report.total.rows:,} rows{', dry run' if report.dry_run else ''}"
-    yield f"  orders         {_requests(report.orders, done)}"
-    cancelled = "would be sent" if report.dry_run else "sent"
-    yield f"  cancellations  {_requests(report.cancellations, cancelled)}"
+    if report.dry_run:
+        yield f"{report.file}: {report.total.rows:,} rows, dry run: no platform was asked"
+        yield f"  orders         {_would_be(report.orders, 'placed')}"
+        yield f"  cancellations  {_would_be(report.cancellations, 'sent')}"
+    else:
+        yield f"{report.file}: {report.total.rows:,} rows"
+        yield f"  orders         {_requests(report.orders, 'placed')}"
+        yield f"  cancellations  {_requests(report.cancellations, 'sent')}"
     yield ""
     yield f"  {'where the rows went':<36} {'rows':>9} {'quantity x price, GBP':>24}"
     yield _row("in orders", report.in_orders)
@@ -28,10 +31,14 @@ def report_lines(report: Report) -> Iterator[str]:
     if report.rejected_rows:
         yield f"  rejected rows, with line number and reason: {report.rejects}"
     speed = ""
-    answered = report.orders.done + report.orders.already
-    if not report.dry_run and answered and report.placing_s > SHORTEST_MEASURED_S:
+    if not report.dry_run and report.orders.done and report.placing_s > SHORTEST_MEASURED_S:
+        answered = report.orders.done + report.orders.already
         speed = f", {answered / report.placing_s:,.0f} orders/s"
     yield f"  {report.duration_s:.1f} s{speed}"
+
+
+def _would_be(requests: Requests, done: str) -> str:
+    return f"{requests.done:,} would be {done}, or are there already; {requests.refused:,} refused"
 
 
 def _requests(requests: Requests, done: str) -> str:
