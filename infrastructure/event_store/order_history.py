@@ -11,7 +11,7 @@ import msgspec
 from domain.envelope import Recorded
 from domain.ids import OrderId
 from domain.order.events import OrderEvent, OrderPlaced
-from infrastructure.event_store.mapper import ERASED, SEALED
+from domain.personal import FORGOTTEN, SEALED
 from infrastructure.event_store.order_reader import OrderReader, UnreadableEventError
 from projections.ports import HistoryItem, OrderHistoryPage, OrderParkedError
 
@@ -66,7 +66,7 @@ def _data(event: OrderEvent) -> Mapping[str, Any]:
     data: dict[str, Any] = msgspec.to_builtins(event)
     if not isinstance(event, OrderPlaced):
         return data
-    if event.personal in (SEALED, ERASED):
+    if event.personal in (SEALED, FORGOTTEN):
         data["personal"] = event.personal.name
     elif event.personal.payment_token is not None:
         data["personal"]["payment_token"] = "[hidden]"  # noqa: S105

@@ -21,7 +21,13 @@ from domain.aggregate import Aggregate
 from domain.envelope import Recorded
 from domain.errors import DomainError
 from domain.ids import OrderId, OrderNumber, StreamId, format_order_number
-from domain.order.events import OrderCancelled, OrderEvent, OrderLinesCancelled, OrderPlaced
+from domain.order.events import (
+    OrderCancelled,
+    OrderEvent,
+    OrderLinesCancelled,
+    OrderPersonalDataForgotten,
+    OrderPlaced,
+)
 
 S = TypeVar("S")
 
@@ -29,6 +35,7 @@ TYPES: Mapping[type, str] = {
     OrderPlaced: "order.placed.v1",
     OrderLinesCancelled: "order.lines_cancelled.v2",
     OrderCancelled: "order.cancelled.v2",
+    OrderPersonalDataForgotten: "order.personal_data_forgotten.v1",
 }
 
 
