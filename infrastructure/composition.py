@@ -86,7 +86,9 @@ async def query_side(
                     folds_at_once=views.folds_at_once,
                     folds_waiting=views.folds_waiting,
                 ),
-                EventStoreOrderHistory(reader, threads=views.folds_at_once),
+                EventStoreOrderHistory(
+                    reader, at_once=views.folds_at_once, waiting=views.folds_waiting
+                ),
             ),
             checks(settings),
         )

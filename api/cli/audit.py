@@ -1,0 +1,15 @@
+"""`audit`: what happened, for people who have to answer for it."""
+
+import typer
+
+from api.cli import audit_history
+
+
+def register(app: typer.Typer) -> None:
+    group = typer.Typer(
+        help="What happened: histories, exports.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+    )
+    audit_history.register(group)
+    app.add_typer(group, name="audit")
