@@ -90,7 +90,12 @@ class EventMapper:
         customer_id: CustomerId,
         previous_hash: bytes,
     ) -> StoredEvent:
-        """Write one event. Raises KeyMissingError where its customer's key was not fetched."""
+        """Write one event.
+
+        Raises:
+            KeyMissingError: it has personal data, and the customer's key was not fetched.
+            CustomerForgottenError: it has personal data, and the customer was forgotten.
+        """
         data = msgspec.to_builtins(event)
         personal = data.pop("personal", None)
         state = _State(
