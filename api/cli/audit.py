@@ -2,7 +2,7 @@
 
 import typer
 
-from api.cli import audit_history
+from api.cli import audit_export, audit_history
 
 
 def register(app: typer.Typer) -> None:
@@ -12,4 +12,5 @@ def register(app: typer.Typer) -> None:
         rich_markup_mode=None,
     )
     audit_history.register(group)
+    audit_export.register(group)
     app.add_typer(group, name="audit")

@@ -40,7 +40,7 @@ def history(
     if page is None:
         fail(f"there is no order {order}")
     for item in page.items:
-        typer.echo(orjson.dumps(item).decode() if as_json else "\n".join(_lines(item)))
+        typer.echo(_json(item) if as_json else "\n".join(_lines(item)))
 
 
 def find_order(reader: "OrderReader", order: str) -> "OrderId":
@@ -74,14 +74,18 @@ def _lines(item: "HistoryItem") -> Iterator[str]:
     changes = [change for change in item.changes if change["path"]]
     for change in changes:
         yield f"{INDENT}changed  {_change(change)}"
-    if not changes:
-        yield f"{INDENT}{orjson.dumps(item.data).decode()}"
+    data = {name: value for name, value in item.data.items() if name != "order_id"}
+    if data and not changes:
+        yield f"{INDENT}with     {_json(data)}"
     yield f"{INDENT}request  {item.command_id}, correlation {item.correlation_id}"
 
 
 def _change(change: "Change") -> str:
     before, after = (
-        orjson.dumps(change[side]).decode() if side in change else "nothing"
-        for side in ("from", "to")
+        _json(change[side]) if side in change else "nothing" for side in ("from", "to")
     )
     return f"{change['path']}: {before} -> {after}"
+
+
+def _json(value: object) -> str:
+    return orjson.dumps(value, option=orjson.OPT_UTC_Z).decode()

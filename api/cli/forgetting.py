@@ -6,14 +6,15 @@ moment, the same command finishes it.
 
 import asyncio
 import getpass
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from api.cli.audit_export import connected
 from api.cli.audit_history import fail
+from api.cli.steps import Tell, steps
 from api.cli.store import load_environment
 
 if TYPE_CHECKING:
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     from infrastructure.event_store.forgetting import Told
 
 AGAIN = "not all is done yet: run this again to finish it"
-
-Tell = Callable[[str, int, int], None]
-"""Show how far a step is: its name, what is done, and what there is to do."""
 
 
 def register(app: typer.Typer) -> None:
@@ -94,7 +92,7 @@ def _finish(orders: Sequence["OrderId"], by: str, wait_s: float) -> None:
     store, views = StoreSettings(), ViewSettings()
     client, partitions = composition.redis_client(views), views.order_partitions
     reader = composition.order_reader(store, pool_size=1)
-    with _progress() as tell:
+    with steps() as tell:
         told = asyncio.run(_tell_orders(orders, by, tell))
         head = reader.head()
         forgetting.await_position(
@@ -133,28 +131,9 @@ async def _tell_orders(orders: Sequence["OrderId"], by: str, tell: Tell) -> "Tol
 
 @contextmanager
 def _customers() -> Iterator["Customers"]:
-    import psycopg
-    from psycopg.rows import dict_row
-
+    """Connect as the owner: nobody else may delete a key."""
     from infrastructure.event_store.customers import Customers
     from infrastructure.settings import MigrationSettings
 
-    url = MigrationSettings().postgres_owner_url.get_secret_value()
-    with psycopg.connect(
-        url, autocommit=True, connect_timeout=5, row_factory=dict_row
-    ) as connection:
+    with connected(MigrationSettings().postgres_owner_url.get_secret_value()) as connection:
         yield Customers(connection)
-
-
-@contextmanager
-def _progress() -> Iterator[Tell]:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=not sys.stderr.isatty()) as progress:
-        task = progress.add_task("", total=None)
-        yield lambda step, done, of: progress.update(
-            task, description=step, completed=done, total=of
-        )

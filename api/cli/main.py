@@ -12,6 +12,7 @@ import typer
 from api.cli import (
     audit,
     audit_history,
+    customer_export,
     dead_letters,
     forgetting,
     importing,
@@ -46,6 +47,7 @@ for module in (
     store,
     audit_history,
     audit,
+    customer_export,
     forgetting,
     dead_letters,
     tokens,

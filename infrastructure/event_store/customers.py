@@ -4,7 +4,7 @@ Rule: deleting the key is the point of no return, and it commits alone. All that
 `commands/order/forget.py`) can be done again until it is done.
 
 The log has no index by customer, because every append would pay for it. Finding the orders of
-one is a scan of the log in the database: rare, parallel, about a second for a million events.
+one is a scan of the log in the database: rare, and some seconds for a million events.
 """
 
 from collections.abc import Sequence
