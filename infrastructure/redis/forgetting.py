@@ -101,8 +101,10 @@ def rewrite_files(client: "redis.Redis") -> Sequence[str]:
         try:
             if not _persistence(node)["aof_enabled"]:
                 continue
+            # One that is under way may have begun before the documents were rewritten.
+            _await_rewrite(node)
             node.bgrewriteaof()
-            if not _is_rewritten(node):
+            if not _await_rewrite(node):
                 problems.append("an append-only file was not rewritten in time")
         except redis.ResponseError as error:
             problems.append(f"an append-only file can't be rewritten: {error}")
@@ -153,7 +155,8 @@ def _persistence(node: "redis.Redis") -> Mapping[str, Any]:
     return dict(found)
 
 
-def _is_rewritten(node: "redis.Redis") -> bool:
+def _await_rewrite(node: "redis.Redis") -> bool:
+    """Wait until no rewriting is under way; False: it took too long, or the last one failed."""
     until = time.monotonic() + REWRITTEN_WITHIN_S
     while time.monotonic() < until:
         now = _persistence(node)
