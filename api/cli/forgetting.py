@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from infrastructure.event_store.customers import Customers
     from infrastructure.event_store.forgetting import Told
 
+LONGEST_NAME = 128
 AGAIN = "not all is done yet: run this again to finish it"
 
 
@@ -51,7 +52,9 @@ def forget(
     from domain.ids import CustomerId
 
     load_environment()
-    customer_id = CustomerId(customer)
+    customer_id, actor = CustomerId(customer), by or getpass.getuser()
+    if len(actor) > LONGEST_NAME or not actor.isprintable():
+        raise typer.BadParameter("give a printable name, 128 characters at most", param_hint="--by")
     with _customers() as customers:
         known = customers.find(customer_id)
         if known is None:
@@ -63,7 +66,7 @@ def forget(
         was = "was" if known.forgotten_at is not None else "is now"
         typer.echo(f"customer {customer} {was} forgotten at {when}: the key is deleted")
         try:
-            _finish(customers.orders(customer_id), by or getpass.getuser(), wait_s)
+            _finish(customers.orders(customer_id), actor, wait_s)
         except (
             DomainError,
             UnavailableError,

@@ -76,10 +76,12 @@ async def get_order(request: Request) -> Response:
     is_plain = not request.scope["query_string"]
     actor = authorize(request, READERS if is_plain else READERS_OF_THE_PAST)
     order = order_id(request)
-    asked = NO_PARAMETERS if is_plain else parameters(request, OrderParameters)
-    if asked.is_about_the_past():
-        return await answer_past(request, actor, order, asked)
-    require_role(actor, READERS)
+    asked = NO_PARAMETERS
+    if not is_plain:
+        asked = parameters(request, OrderParameters)
+        if asked.is_about_the_past():
+            return await answer_past(request, actor, order, asked)
+        require_role(actor, READERS)
     view = await query_ports(request).views.find(
         order, min_position=asked.min_position, wait_s=preferred_wait_s(request)
     )

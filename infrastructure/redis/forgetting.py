@@ -7,25 +7,22 @@ document is replaced only where it is still the one that was read, and never by 
 
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
+from importlib.resources import files
 from typing import Any
 
+import msgspec
 import redis
 from redis.cluster import RedisCluster
 
 from domain.ids import OrderId
 from infrastructure.event_store.order_reader import OrderReader
 from infrastructure.redis import layout
-from infrastructure.redis.layout import ParkedNote, StoredDocument
+from infrastructure.redis.layout import StoredDocument
 from infrastructure.redis.rebuild import RebuildReport, rebuild_order
-from infrastructure.redis.shard import (
-    LEAVE_PROGRESS,
-    DocumentMovedError,
-    Parking,
-    ShardWriter,
-)
+from infrastructure.redis.shard import DocumentMovedError, ShardWriter
 from projections.order.document import OrderDocument, without_personal_data
 
+REPLACE = (files("infrastructure.redis") / "lua" / "replace.lua").read_text("utf-8")
 ATTEMPTS = 5
 POLL_S = 0.05
 REWRITTEN_WITHIN_S = 60.0
@@ -75,7 +72,7 @@ def rewrite_documents(
         report = RebuildReport()
         rebuild_order(reader, writer, order_id, report)
         if report.parked:
-            _empty_parked(writer, order_id)
+            _empty(client, layout.document_key(order_id, partitions))
     return rewritten
 
 
@@ -116,31 +113,26 @@ def _shows_personal_data(stored: StoredDocument) -> bool:
     return body != without_personal_data(body)
 
 
-def _empty_parked(writer: ShardWriter, order_id: OrderId) -> None:
-    """Take personal data out of a document that can't be folded; it stays parked as it is."""
+def _empty(client: "redis.Redis", key: str) -> None:
+    """Take personal data out of a document that can't be folded; it is, or becomes, parked.
+
+    It takes the next position, which is still below that of the event that can't be applied or
+    equal to it. So whoever has read it as it was finds it moved, and can't put that back.
+    """
+    script = client.register_script(REPLACE)
     for _ in range(ATTEMPTS):
-        stored, note = writer.read([order_id])[order_id], writer.parked().get(order_id)
-        if stored is None:
+        value: Any = client.get(key)
+        if value is None:
             return
+        stored = layout.decode(value)
         document = layout.to_document(stored)
         emptied = OrderDocument(without_personal_data(document.body), document.versions)
-        body = replace(stored, body=layout.body_bytes(emptied))
-        try:
-            writer.apply(
-                [Parking(order_id, body, note or _unknown(stored))],
-                before=LEAVE_PROGRESS,
-                after="",
-                position=0,
-            )
-        except DocumentMovedError:
-            continue
-        return
-    raise DocumentMovedError(f"{order_id} kept changing")
-
-
-def _unknown(stored: StoredDocument) -> ParkedNote:
-    """Stand in for a note that was discarded: the order can't be folded now either."""
-    return ParkedNote(stored.position, "unknown", "unreadable when its customer was forgotten")
+        header = msgspec.structs.replace(stored.header, parked=True)
+        body = layout.body_bytes(emptied)
+        new = layout.encode_stored(StoredDocument(stored.position + 1, header, body))
+        if script(keys=[key], args=[value[: layout.POSITION_DIGITS], new]):
+            return
+    raise DocumentMovedError(f"{key} kept changing")
 
 
 def _nodes(client: "redis.Redis") -> Sequence["redis.Redis"]:

@@ -23,6 +23,12 @@ from infrastructure.event_store.forgetting import Told, tell_orders
 from infrastructure.event_store.mapper import LogEntry
 from infrastructure.event_store.recorder import read_log
 from infrastructure.redis import forgetting, layout
+from infrastructure.redis.shard import (
+    LEAVE_PROGRESS,
+    DocumentMovedError,
+    Parking,
+    ShardWriter,
+)
 from infrastructure.settings import ViewSettings
 from projections.order.history import history_page
 from tests.consistency import _assert_log_intact
@@ -230,6 +236,7 @@ async def test_a_parked_order_keeps_its_note_and_loses_its_personal_data(
         with pipeline.relay(), pipeline.projector():
             await asyncio.to_thread(pipeline.await_complete, 2)
         [before] = dead_letters(pipeline).all()
+        stale = Parking(bad.order_id, pipeline.stored(bad.order_id), before.note)
         assert SECRET in everything_in_redis(pipeline)
         told, rewritten = await finish(pipeline, delete_key(pipeline))
         assert (told.now, told.unreadable, rewritten) == (0, [bad.order_id], 1)
@@ -238,6 +245,10 @@ async def test_a_parked_order_keeps_its_note_and_loses_its_personal_data(
         found = pipeline.stored(bad.order_id)
         assert found is not None
         assert found.header.parked
+        # A projector that was frozen with the old document in its hands can't put it back.
+        writer = ShardWriter(pipeline.redis, layout.partition_of(bad.order_id, 6))
+        with pytest.raises(DocumentMovedError):
+            writer.apply([stale], before=LEAVE_PROGRESS, after="", position=0)
     told, _ = await finish(pipeline, [bad.order_id])
     assert told.now == 1
     dead_letters(pipeline).retry(pipeline.reader, [bad.order_id])
