@@ -11,8 +11,13 @@ from api.http.openapi import Documentation
 from api.http.readiness import Readiness
 from api.http.server import serve_until_stopped
 from api.http.surface import create_surface
-from api.order import query_routes
-from api.order.documents import OrderDocument, OrderHistoryDocument, OrderList
+from api.order import history_routes, query_routes
+from api.order.documents import (
+    OrderDifferenceDocument,
+    OrderDocument,
+    OrderHistoryDocument,
+    OrderList,
+)
 from api.order.resources import RESOURCES
 from api.order.state import QueryState
 from infrastructure.composition import lag_meter, query_side
@@ -29,13 +34,13 @@ DOCUMENTATION = Documentation(
     description="Read orders, lists and histories. Writes are in the command API, on the same "
     "origin.",
     url="/openapi/queries.json",
-    models=(OrderDocument, OrderList, OrderHistoryDocument),
+    models=(OrderDocument, OrderDifferenceDocument, OrderList, OrderHistoryDocument),
 )
 
 
 def create_query_app(state: QueryState) -> FastAPI:
     app = create_surface(
-        (query_routes.router, docs.router),
+        (query_routes.router, history_routes.router, docs.router),
         direct=query_routes.DIRECT,
         documentation=DOCUMENTATION,
         resources=RESOURCES,

@@ -140,7 +140,8 @@ class EventStore(Protocol):
         Raises:
             VersionConflictError: an expected version is not the stream's.
             NameTakenError: a unique name is held by another order.
-            DomainError: `idempotency_key_reused`, where the body was another.
+            DomainError: `idempotency_key_reused`, where the body was another;
+                `customer_forgotten`, where an event has personal data of such a customer.
             StoreUnavailableError: the store can't be reached.
         """
         ...

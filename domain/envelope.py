@@ -17,6 +17,8 @@ class Role(StrEnum):
     MERCHANT = "merchant"
     SERVICE = "service"
     AUDITOR = "auditor"
+    OPERATOR = "operator"
+    """A person at the command line of the platform. No token has this role."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,3 +25,9 @@ class PersonalData:
     phone: str | None = None
     shipping_address: Address | None = None
     payment_token: str | None = None
+
+
+SEALED = PersonalData(name="[sealed]")
+"""What a reader without the right to personal data gets instead of it."""
+FORGOTTEN = PersonalData(name="[forgotten]")
+"""What everybody gets once the customer was forgotten."""

@@ -59,14 +59,20 @@ async def command_side(
     settings: Settings,
 ) -> AsyncIterator[tuple[Ports, Mapping[str, Check]]]:
     """Wire what the command API uses, and what tells whether it can work."""
-    store = settings.store
+    async with command_ports(settings.store) as ports:
+        yield ports, checks(settings)
+
+
+@asynccontextmanager
+async def command_ports(store: StoreSettings) -> AsyncIterator[Ports]:
+    """Wire what handlers use."""
     async with open_event_store(
         store.postgres_url.get_secret_value(),
         read_master_key(store.master_key_file),
         pool_size=store.pool_size,
         pool_timeout_s=store.pool_timeout_s,
     ) as event_store:
-        yield Ports(event_store, SystemClock(), RandomNames()), checks(settings)
+        yield Ports(event_store, SystemClock(), RandomNames())
 
 
 @asynccontextmanager
@@ -86,7 +92,9 @@ async def query_side(
                     folds_at_once=views.folds_at_once,
                     folds_waiting=views.folds_waiting,
                 ),
-                EventStoreOrderHistory(reader, threads=views.folds_at_once),
+                EventStoreOrderHistory(
+                    reader, at_once=views.folds_at_once, waiting=views.folds_waiting
+                ),
             ),
             checks(settings),
         )

@@ -12,6 +12,8 @@ from uuid import UUID
 from domain.envelope import Actor
 from domain.errors import UnavailableError
 from domain.ids import CustomerId, OrderId, StreamId
+from projections.order.difference import Change
+from projections.order.past import Point
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,13 @@ class OrderPage:
 
 @dataclass(frozen=True, slots=True)
 class HistoryItem:
-    """One recorded event, as people read it. `data` holds JSON values only."""
+    """One recorded event, as people read it. `data` and `changes` hold JSON values only.
+
+    Attributes:
+        reason: why, in the words of who did it, where the event has a reason.
+        command_id: the request that was decided; `correlation_id`: all that it set off.
+        changes: what it changed in the document, beside what every event changes.
+    """
 
     position: int
     event_id: UUID
@@ -74,13 +82,34 @@ class HistoryItem:
     actor: Actor
     correlation_id: str
     causation_id: str
+    command_id: str
+    reason: str | None
     data: Mapping[str, object]
+    changes: Sequence[Change]
 
 
 @dataclass(frozen=True, slots=True)
 class OrderHistoryPage:
+    """Some events of an order, oldest first; `has_more`: there are later ones."""
+
     customer_id: CustomerId
     items: Sequence[HistoryItem]
+    has_more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OrderDifference:
+    """What changed in an order between two points.
+
+    Attributes:
+        from_position: of the last event in the first document; None: there was none yet.
+        to_position: of the last event in the second.
+    """
+
+    customer_id: CustomerId
+    from_position: int | None
+    to_position: int
+    changes: Sequence[Change]
 
 
 class ViewsUnavailableError(UnavailableError):
@@ -125,13 +154,39 @@ class OrderViews(Protocol):
 
 
 class OrderHistory(Protocol):
-    async def history(self, order_id: OrderId, *, show_personal: bool) -> OrderHistoryPage | None:
-        """Give every event of the order, oldest first, from the event store; None without any.
+    """What an order was and how it came to be, from the event store.
 
-        Personal data in it is masked unless `show_personal`.
+    Personal data is masked unless `show_personal`. Every call raises
+
+        UnavailableError: the event store can't be reached.
+        TooManyFoldsError: the event store has enough to do.
+        OrderParkedError: an event of the order can't be read.
+    """
+
+    async def history(
+        self, order_id: OrderId, *, show_personal: bool, after: int, limit: int
+    ) -> OrderHistoryPage | None:
+        """Give up to `limit` events above position `after`; None: there is no such order."""
+        ...
+
+    async def as_of(
+        self, order_id: OrderId, point: Point, *, show_personal: bool
+    ) -> OrderView | None:
+        """Give the order as it was at a point; None: there was no such order yet.
 
         Raises:
-            UnavailableError: the event store can't be reached.
+            DomainError: `not_recorded_yet`: the point lies beyond the log.
+        """
+        ...
+
+    async def difference(
+        self, order_id: OrderId, since: Point, to: Point, *, show_personal: bool
+    ) -> OrderDifference | None:
+        """Give what changed from one point to another; None: there was no order at the second.
+
+        Raises:
+            DomainError: `not_recorded_yet`: a point lies beyond the log; `points_reversed`:
+                the order was further at the first point than at the second.
         """
         ...
 

@@ -9,7 +9,18 @@ import sys
 
 import typer
 
-from api.cli import dead_letters, importing, platform, services, store, tokens
+from api.cli import (
+    audit,
+    audit_history,
+    customer_export,
+    dead_letters,
+    forgetting,
+    importing,
+    platform,
+    services,
+    store,
+    tokens,
+)
 from api.cli.demo import command as demo
 from infrastructure.local.errors import LocalError
 
@@ -29,7 +40,19 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for module in (demo, platform, importing, store, dead_letters, tokens, services):
+for module in (
+    demo,
+    platform,
+    importing,
+    store,
+    audit_history,
+    audit,
+    customer_export,
+    forgetting,
+    dead_letters,
+    tokens,
+    services,
+):
     module.register(app)
 
 
@@ -40,10 +63,12 @@ def expected_faults() -> tuple[type[Exception], ...]:
     import redis
 
     from domain.errors import UnavailableError
+    from infrastructure.event_store.order_reader import UnreadableEventError
     from infrastructure.postgres.migrate import MigrationError
 
     return (
         UnavailableError,
+        UnreadableEventError,
         MigrationError,
         psycopg.OperationalError,
         redis.RedisError,

@@ -20,9 +20,14 @@ def authorize(request: Request, roles: Collection[Role]) -> Actor:
     """
     actor = _authenticate(request)
     request.scope[ACTOR] = actor
+    require_role(actor, roles)
+    return actor
+
+
+def require_role(actor: Actor, roles: Collection[Role]) -> None:
+    """Refuse an actor whose role is none of these. Raises ProblemError 403."""
     if actor.role not in roles:
         raise forbidden("role_not_allowed", f"a token of role {actor.role} may not do this")
-    return actor
 
 
 def owner(actor: Actor) -> CustomerId | None:

@@ -182,6 +182,7 @@ def _actor(claims: Mapping[str, Any]) -> Actor:
         or len(subject) > LONGEST_SUBJECT
         or CONTROL_CHARACTER.search(subject)
         or not isinstance(role, str)
+        or role == Role.OPERATOR
     ):
         raise TokenRefusedError
     return Actor(subject, Role(role))

@@ -13,6 +13,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Field,
     PlainValidator,
     StringConstraints,
     WithJsonSchema,
@@ -23,6 +24,7 @@ RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d
 CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MOST_DIGITS = 19
+LARGEST_POSITION = 2**63 - 1
 
 
 class Strict(BaseModel):
@@ -55,6 +57,14 @@ def _moment(value: object) -> datetime:
     return moment
 
 
+def _position_or_moment(value: object) -> int | datetime:
+    if not (isinstance(value, str) and value.isascii() and value.isdigit()):
+        return _moment(value)
+    if len(value) > MOST_DIGITS or int(value) > LARGEST_POSITION:
+        raise PydanticCustomError("position", "There is no such log position")
+    return int(value)
+
+
 def _digits(value: object) -> object:
     if isinstance(value, str) and not (
         value.isascii() and value.isdigit() and len(value) <= MOST_DIGITS
@@ -75,6 +85,14 @@ Moment = Annotated[
 
 Digits = BeforeValidator(_digits)
 """Before an int that comes as text: digits only, no sign, no spaces, no underscores."""
+
+Position = Annotated[int, Digits, Field(le=LARGEST_POSITION)]
+PositionOrMoment = Annotated[
+    int | datetime,
+    PlainValidator(_position_or_moment),
+    WithJsonSchema({"type": "string"}),
+]
+"""A log position in decimal digits, or an RFC 3339 time."""
 
 Text64 = Annotated[str, StringConstraints(max_length=64), Printable]
 Text128 = Annotated[str, StringConstraints(max_length=128), Printable]

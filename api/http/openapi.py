@@ -108,9 +108,16 @@ def query(model: type[BaseModel]) -> Sequence[Parameter]:
 
 
 def responses(
-    status: int, model: type[BaseModel], headers: Mapping[str, str], *refusals: int
+    status: int,
+    model: type[BaseModel] | tuple[type[BaseModel], ...],
+    headers: Mapping[str, str],
+    *refusals: int,
 ) -> Responses:
-    """Describe the success of a route, with its headers, and the problems that it may answer."""
+    """Describe the success of a route, with its headers, and the problems that it may answer.
+
+    Several models: one of them, by what was asked for.
+    """
+    schema = {"oneOf": [ref(one) for one in model]} if isinstance(model, tuple) else ref(model)
     described: Responses = {
         status: {
             "description": "Done" if status == 201 else "Found",  # noqa: PLR2004
@@ -118,7 +125,7 @@ def responses(
                 name: {"description": text, "schema": {"type": "string"}}
                 for name, text in headers.items()
             },
-            "content": {"application/json": {"schema": ref(model)}},
+            "content": {"application/json": {"schema": schema}},
         }
     }
     for refusal in (*refusals, 401, 403, 422, 500, 503):

@@ -20,6 +20,7 @@ REFUSED = 422
 STATUSES: Mapping[str, int] = {
     "order_not_found": 404,
     "external_reference_taken": 409,
+    "customer_forgotten": 409,
     "illegal_transition": 409,
     "too_much_contention": 409,
     "stale_view": 412,

@@ -5,10 +5,10 @@ them to these models.
 """
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from domain.envelope import Role
 from domain.order.events import CancelReason
@@ -102,8 +102,30 @@ class ActorDocument(Document):
     role: Role
 
 
+class ChangeDocument(Document):
+    """One change, as in JSON Patch (RFC 6902), with what was there before.
+
+    `from` is missing for an add, `to` for a remove, and both for the first change of an order,
+    with which all of it came to be.
+    """
+
+    op: Literal["add", "remove", "replace"]
+    path: Annotated[str, Field(description="JSON Pointer (RFC 6901) into the order's document")]
+    from_: Annotated[Any, Field(alias="from")] = None
+    to: Any = None
+
+
+class OrderDifferenceDocument(Document):
+    """What changed between two points; `from_position` is null if there was no order before."""
+
+    order_id: UUID
+    from_position: int | None
+    to_position: int
+    changes: list[ChangeDocument]
+
+
 class HistoryItemDocument(Document):
-    """One recorded event: who, when, what and why."""
+    """One recorded event: who, when, what and why, and what it changed in the document."""
 
     position: int
     event_id: UUID
@@ -115,7 +137,10 @@ class HistoryItemDocument(Document):
     actor: ActorDocument
     correlation_id: str
     causation_id: str
+    command_id: str
+    reason: str | None
     data: dict[str, Any]
+    changes: list[ChangeDocument]
 
 
 class OrderHistoryDocument(Document):

@@ -1,5 +1,6 @@
-"""Reads: one order, a list, a history. Documents go out as the projection wrote them."""
+"""Reads: one order, now or in the past, and lists. Documents are as the projection wrote them."""
 
+from dataclasses import replace
 from typing import Annotated
 
 import orjson
@@ -8,29 +9,28 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.http.access import authorize, forbidden, owner
+from api.http.access import authorize, forbidden, owner, require_role
 from api.http.direct import DirectRoute
 from api.http.fields import Digits, Identifier128
-from api.http.headers import entity_tag, none_match, preferred_wait_s
+from api.http.headers import preferred_wait_s
 from api.http.openapi import Responses, header, path, query, reads, responses
 from api.http.problems import not_found
 from api.http.ready_json import ReadyJson
-from api.order.cursor import LONGEST_CURSOR, resume, write_cursor
-from api.order.documents import OrderDocument, OrderHistoryDocument, OrderList
-from api.order.paths import no_parameters, order_id, parameters
+from api.order.cursor import LONGEST_CURSOR, read_cursor, write_cursor
+from api.order.documents import OrderDifferenceDocument, OrderDocument, OrderList
+from api.order.past import OrderParameters, answer_past
+from api.order.paths import order_id, parameters
 from api.order.state import query_ports
+from api.order.views import PRIVATE, answer_view
 from domain.envelope import Role
 from domain.ids import CustomerId
 from domain.order.state import OrderStatus
-from projections.ports import HistoryItem, OrderPage, OrderQuery
+from projections.ports import OrderPage, OrderQuery
 
 router = APIRouter(tags=["orders"])
 
-LARGEST_POSITION = 2**63 - 1
 READERS = frozenset({Role.CUSTOMER, Role.SUPPORT, Role.MERCHANT, Role.SERVICE})
-READERS_OF_HISTORY = READERS | {Role.AUDITOR}
-PRIVATE = (b"cache-control", b"private, no-cache")
-FROM = {"redis": (b"order-view", b"redis"), "event-store": (b"order-view", b"event-store")}
+READERS_OF_THE_PAST = READERS | {Role.AUDITOR}
 CORRELATED = {"X-Correlation-ID": "The request's name in logs."}
 HEADERS = {
     "ETag": "The position of the last event in it, quoted.",
@@ -38,16 +38,6 @@ HEADERS = {
     **CORRELATED,
 }
 NOT_MODIFIED: Responses = {304: {"description": "It is as `If-None-Match` says."}}
-
-
-class OrderParameters(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    min_position: Annotated[
-        int,
-        Digits,
-        Field(le=LARGEST_POSITION, description="The answer has seen at least this log position"),
-    ] = 0
 
 
 class ListParameters(BaseModel):
@@ -73,29 +63,31 @@ WHICH_ORDER = (
 @router.get(
     "/v1/orders/{order_id}",
     summary="See an order",
-    responses=responses(200, OrderDocument, HEADERS, 404) | NOT_MODIFIED,
+    responses=responses(200, (OrderDocument, OrderDifferenceDocument), HEADERS, 404) | NOT_MODIFIED,
     openapi_extra=reads(*WHICH_ORDER),
     response_class=Response,
 )
 async def get_order(request: Request) -> Response:
-    """Give the order as of `min_position` or later; a customer sees their own."""
-    actor = authorize(request, READERS)
+    """Give the order as of `min_position` or later; a customer sees their own.
+
+    With `as_of` or `at_position`: as it was then, from the event store. With `diff_from`: what
+    changed since. These are for auditors too, without personal data.
+    """
+    is_plain = not request.scope["query_string"]
+    actor = authorize(request, READERS if is_plain else READERS_OF_THE_PAST)
     order = order_id(request)
     asked = NO_PARAMETERS
-    if request.scope["query_string"]:
+    if not is_plain:
         asked = parameters(request, OrderParameters)
+        if asked.is_about_the_past():
+            return await answer_past(request, actor, order, asked)
+        require_role(actor, READERS)
     view = await query_ports(request).views.find(
         order, min_position=asked.min_position, wait_s=preferred_wait_s(request)
     )
     if view is None or owner(actor) not in (None, view.customer_id):
         raise not_found()
-    tag = entity_tag(view.position)
-    headers = [(b"etag", tag.encode()), FROM[view.source], PRIVATE]
-    if none_match(request, tag):
-        unchanged = Response(status_code=304)
-        unchanged.raw_headers += headers
-        return unchanged
-    return ReadyJson(view.body, headers)
+    return answer_view(request, view)
 
 
 @router.head("/v1/orders", include_in_schema=False)
@@ -121,30 +113,9 @@ async def list_orders(request: Request) -> Response:
         after=None,
     )
     if asked.cursor is not None:
-        wanted = resume(wanted, asked.cursor)
+        wanted = replace(wanted, after=read_cursor(_filters(wanted), asked.cursor))
     page = await query_ports(request).views.list(wanted)
     return ReadyJson(_write_page(wanted, page), [PRIVATE])
-
-
-@router.head("/v1/orders/{order_id}/history", include_in_schema=False)
-@router.get(
-    "/v1/orders/{order_id}/history",
-    summary="See everything that happened to an order",
-    responses=responses(200, OrderHistoryDocument, CORRELATED, 404),
-    openapi_extra=reads(path("order_id")),
-    response_class=Response,
-)
-async def get_history(request: Request) -> Response:
-    """Give every event, oldest first, from the event store. Auditors see no personal data."""
-    actor = authorize(request, READERS_OF_HISTORY)
-    no_parameters(request)
-    order = order_id(request)
-    show_personal = actor.role is not Role.AUDITOR
-    page = await query_ports(request).history.history(order, show_personal=show_personal)
-    if page is None or owner(actor) not in (None, page.customer_id):
-        raise not_found()
-    document = {"items": [_history_item(item) for item in page.items], "next_cursor": None}
-    return ReadyJson(orjson.dumps(document, option=orjson.OPT_UTC_Z), [PRIVATE])
 
 
 DIRECT = (DirectRoute("GET", "/v1/orders/{order_id}", get_order),)
@@ -155,26 +126,14 @@ def _customer(sent: str | None) -> CustomerId | None:
     return None if sent is None else CustomerId(sent)
 
 
+def _filters(query: OrderQuery) -> tuple[str | None, ...]:
+    return (query.customer_id, query.status, query.external_reference)
+
+
 def _write_page(query: OrderQuery, page: OrderPage) -> bytes:
-    following = None if page.next_after is None else write_cursor(query, page.next_after)
+    following = None if page.next_after is None else write_cursor(_filters(query), page.next_after)
     return b'{"items":[%b],"next_cursor":%b,"as_of_position":%d}' % (
         b",".join(page.bodies),
         orjson.dumps(following),
         page.as_of_position,
     )
-
-
-def _history_item(item: HistoryItem) -> dict[str, object]:
-    return {
-        "position": item.position,
-        "event_id": item.event_id,
-        "type": item.type,
-        "stream": item.stream,
-        "version": item.version,
-        "occurred_at": item.occurred_at,
-        "recorded_at": item.recorded_at,
-        "actor": {"subject": item.actor.subject, "role": str(item.actor.role)},
-        "correlation_id": item.correlation_id,
-        "causation_id": item.causation_id,
-        "data": dict(item.data),
-    }

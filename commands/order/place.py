@@ -41,7 +41,8 @@ async def place_order(command: PlaceOrder, request: Request, ports: Ports) -> An
 
     Raises:
         DomainError: a rule of `decisions.place`; `external_reference_taken`, with the order
-            that has it; `placed_in_the_future`; `idempotency_key_reused`.
+            that has it; `placed_in_the_future`; `idempotency_key_reused`;
+            `customer_forgotten`.
         StoreUnavailableError: nothing is known to be stored; asking again with the same
             idempotency key is safe.
     """

@@ -18,6 +18,7 @@ from domain.order.events import (
     OrderEvent,
     OrderLine,
     OrderLinesCancelled,
+    OrderPersonalDataForgotten,
     OrderPlaced,
     PaymentMethod,
 )
@@ -144,6 +145,13 @@ def cancel_lines(
                 extra={"remaining": order.remaining(line)},
             )
     return tuple(_lines_cancelled(order, wanted, reason, reason_code))
+
+
+def forget_personal_data(order: Order) -> tuple[OrderEvent, ...]:
+    """Decide that the order's personal data is forgotten, whatever its status; only once."""
+    if order.forgotten:
+        return ()
+    return (OrderPersonalDataForgotten(order_id=order.order_id),)
 
 
 def _lines_cancelled(

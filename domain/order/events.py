@@ -84,4 +84,13 @@ class OrderCancelled:
     reason_code: CancelReason
 
 
-OrderEvent: TypeAlias = OrderPlaced | OrderLinesCancelled | OrderCancelled
+@dataclass(frozen=True, slots=True)
+class OrderPersonalDataForgotten:
+    """The customer's key was deleted: what was personal in this order can't be read any more."""
+
+    order_id: OrderId
+
+
+OrderEvent: TypeAlias = (
+    OrderPlaced | OrderLinesCancelled | OrderCancelled | OrderPersonalDataForgotten
+)

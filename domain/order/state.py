@@ -13,6 +13,7 @@ from domain.order.events import (
     OrderEvent,
     OrderLine,
     OrderLinesCancelled,
+    OrderPersonalDataForgotten,
     OrderPlaced,
 )
 
@@ -24,7 +25,12 @@ class OrderStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An order as decisions see it. `cancelled` counts pieces by line number."""
+    """An order as decisions see it.
+
+    Attributes:
+        cancelled: pieces by line number.
+        forgotten: its personal data can't be read any more, and everybody was told.
+    """
 
     order_id: OrderId
     order_number: OrderNumber
@@ -32,6 +38,7 @@ class Order:
     status: OrderStatus
     lines: tuple[OrderLine, ...]
     cancelled: Mapping[int, int]
+    forgotten: bool = False
 
     def remaining(self, line: OrderLine) -> int:
         """Pieces of a line that are still wanted."""
@@ -58,7 +65,9 @@ def evolve(order: Order | None, event: OrderEvent) -> Order:
         return replace(order, cancelled=MappingProxyType(cancelled))
     if isinstance(event, OrderCancelled):
         return replace(order, status=OrderStatus.CANCELLED)
+    if isinstance(event, OrderPersonalDataForgotten):
+        return replace(order, forgotten=True)
     assert_never(event)
 
 
-ORDER: Aggregate[Order, OrderEvent] = Aggregate("order.v1", Order, evolve)
+ORDER: Aggregate[Order, OrderEvent] = Aggregate("order.v2", Order, evolve)

@@ -8,7 +8,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from domain.order.events import OrderCancelled, OrderEvent, OrderLinesCancelled, OrderPlaced
+from domain.order.events import (
+    OrderCancelled,
+    OrderEvent,
+    OrderLinesCancelled,
+    OrderPersonalDataForgotten,
+    OrderPlaced,
+)
 
 Upcaster: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -59,6 +65,7 @@ CATALOG = Catalog(
         "order.placed.v1": OrderPlaced,
         "order.lines_cancelled.v2": OrderLinesCancelled,
         "order.cancelled.v2": OrderCancelled,
+        "order.personal_data_forgotten.v1": OrderPersonalDataForgotten,
     },
     upcasters={
         "order.lines_cancelled.v1": ("order.lines_cancelled.v2", _without_reason_code),

@@ -20,14 +20,9 @@ from eventsourcing.persistence import StoredEvent
 from domain.envelope import Actor, Envelope, Recorded
 from domain.ids import CustomerId, OrderId, StreamId
 from domain.order.events import OrderEvent
-from domain.personal import PersonalData
+from domain.personal import FORGOTTEN, SEALED, PersonalData
 from infrastructure.event_store.catalog import CATALOG, Catalog
 from infrastructure.event_store.sealing import DataKeys
-
-SEALED = PersonalData(name="[sealed]")
-"""What a reader without the right to personal data gets instead of it."""
-ERASED = PersonalData(name="[forgotten]")
-"""What everybody gets once the customer's key is gone."""
 
 
 class _Sealed(msgspec.Struct):
@@ -95,7 +90,12 @@ class EventMapper:
         customer_id: CustomerId,
         previous_hash: bytes,
     ) -> StoredEvent:
-        """Write one event. Raises KeyMissingError where its customer's key was not fetched."""
+        """Write one event.
+
+        Raises:
+            KeyMissingError: it has personal data, and the customer's key was not fetched.
+            CustomerForgottenError: it has personal data, and the customer was forgotten.
+        """
         data = msgspec.to_builtins(event)
         personal = data.pop("personal", None)
         state = _State(
@@ -158,4 +158,4 @@ class EventMapper:
     def _open(self, sealed: _Sealed, event_id: UUID) -> PersonalData:
         customer = CustomerId(sealed.customer_id)
         plain = self._keys.open(customer, sealed.box, bound_to=event_id.bytes)
-        return ERASED if plain is None else _personal_decoder.decode(plain)
+        return FORGOTTEN if plain is None else _personal_decoder.decode(plain)

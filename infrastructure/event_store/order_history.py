@@ -1,73 +1,87 @@
-"""The history of one order, from the event store: who, when, what, why."""
+"""One order's past, read from the event store, a bounded number of reads at one time."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from typing import Any
+from datetime import datetime
+from typing import TypeVar
 
-import msgspec
-
-from domain.envelope import Recorded
+from domain.errors import DomainError
 from domain.ids import OrderId
-from domain.order.events import OrderEvent, OrderPlaced
-from infrastructure.event_store.mapper import ERASED, SEALED
 from infrastructure.event_store.order_reader import OrderReader, UnreadableEventError
-from projections.ports import HistoryItem, OrderHistoryPage, OrderParkedError
+from infrastructure.redis.layout import body_bytes
+from projections.order.history import compare, history_page
+from projections.order.past import Events, Point, fold_until
+from projections.ports import (
+    OrderDifference,
+    OrderHistoryPage,
+    OrderParkedError,
+    OrderView,
+    TooManyFoldsError,
+)
+
+T = TypeVar("T")
 
 
 class EventStoreOrderHistory:
     """Implements `projections.ports.OrderHistory`."""
 
-    def __init__(self, reader: OrderReader, *, threads: int) -> None:
+    def __init__(self, reader: OrderReader, *, at_once: int, waiting: int) -> None:
         self._reader = reader
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="history")
+        self._threads = ThreadPoolExecutor(at_once, thread_name_prefix="history")
+        self._most = at_once + waiting
+        self._reads = 0
 
-    async def history(self, order_id: OrderId, *, show_personal: bool) -> OrderHistoryPage | None:
-        read = partial(read_history, self._reader, order_id, show_personal=show_personal)
+    async def history(
+        self, order_id: OrderId, *, show_personal: bool, after: int, limit: int
+    ) -> OrderHistoryPage | None:
+        def read() -> OrderHistoryPage | None:
+            events = self._reader.events(order_id, open_sealed=show_personal)
+            return history_page(events, after=after, limit=limit)
+
+        return await self._run(read)
+
+    async def as_of(
+        self, order_id: OrderId, point: Point, *, show_personal: bool
+    ) -> OrderView | None:
+        def read() -> OrderView | None:
+            document = fold_until(
+                self._recorded(order_id, point, show_personal=show_personal), point
+            )
+            if document is None:
+                return None
+            body = body_bytes(document)
+            return OrderView(body, document.position, document.customer_id, "event-store")
+
+        return await self._run(read)
+
+    async def difference(
+        self, order_id: OrderId, since: Point, to: Point, *, show_personal: bool
+    ) -> OrderDifference | None:
+        def read() -> OrderDifference | None:
+            events = self._recorded(order_id, since, to, show_personal=show_personal)
+            return compare(fold_until(events, since), fold_until(events, to))
+
+        return await self._run(read)
+
+    def _recorded(self, order_id: OrderId, *points: Point, show_personal: bool) -> Events:
+        """Read the order, unless a point lies beyond the log: tomorrow it might show another."""
+        for point in points:
+            if isinstance(point, datetime):
+                is_recorded = point <= self._reader.clock()
+            else:
+                is_recorded = point is None or point <= self._reader.head()
+            if not is_recorded:
+                raise DomainError("not_recorded_yet", "the log has not come as far as that")
+        return self._reader.events(order_id, open_sealed=show_personal)
+
+    async def _run(self, read: Callable[[], T]) -> T:
+        if self._reads >= self._most:
+            raise TooManyFoldsError
+        self._reads += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, read)
         except UnreadableEventError as error:
             raise OrderParkedError(str(error)) from error
-
-
-def read_history(
-    reader: OrderReader, order_id: OrderId, *, show_personal: bool
-) -> OrderHistoryPage | None:
-    """Read every event of an order, oldest first. Raises UnavailableError."""
-    events = reader.events(order_id, open_sealed=show_personal)
-    if not events:
-        return None
-    placed = events[0].event
-    if not isinstance(placed, OrderPlaced):
-        raise TypeError(f"the history of {order_id} does not begin with OrderPlaced")
-    return OrderHistoryPage(placed.customer_id, [_item(recorded) for recorded in events])
-
-
-def _item(recorded: Recorded[OrderEvent]) -> HistoryItem:
-    envelope = recorded.envelope
-    return HistoryItem(
-        position=recorded.position,
-        event_id=envelope.event_id,
-        type=recorded.type,
-        stream=recorded.stream,
-        version=recorded.version,
-        occurred_at=envelope.occurred_at,
-        recorded_at=recorded.recorded_at,
-        actor=envelope.actor,
-        correlation_id=envelope.correlation_id,
-        causation_id=envelope.causation_id,
-        data=_data(recorded.event),
-    )
-
-
-def _data(event: OrderEvent) -> Mapping[str, Any]:
-    """Write a payload as JSON values. A payment token is a secret: nobody's history shows it."""
-    data: dict[str, Any] = msgspec.to_builtins(event)
-    if not isinstance(event, OrderPlaced):
-        return data
-    if event.personal in (SEALED, ERASED):
-        data["personal"] = event.personal.name
-    elif event.personal.payment_token is not None:
-        data["personal"]["payment_token"] = "[hidden]"  # noqa: S105
-    return data
+        finally:
+            self._reads -= 1

@@ -5,6 +5,7 @@ Blocking; safe to use from several threads.
 
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import TypeVar
 
 import msgspec
@@ -18,6 +19,7 @@ from infrastructure.event_store.mapper import EventMapper, LogEntry, sealed_for
 from infrastructure.event_store.recorder import EventLogRecorder
 from infrastructure.event_store.sealing import DataKeys
 from projections.order.document import GapError, OrderDocument, project
+from projections.order.past import forgotten
 
 T = TypeVar("T")
 
@@ -48,8 +50,13 @@ class OrderReader:
     def events(
         self, order_id: OrderId, *, open_sealed: bool = True
     ) -> Sequence[Recorded[OrderEvent]]:
-        """Read every event of an order in log order. Raises UnavailableError."""
-        return self.open(self.entries(order_id), open_sealed=open_sealed)
+        """Read every event of an order in log order, without what was forgotten later.
+
+        Raises:
+            UnreadableEventError: one of them can't be read.
+            UnavailableError: the event store can't be reached.
+        """
+        return forgotten(self.open(self.entries(order_id), open_sealed=open_sealed))
 
     def entries(self, order_id: OrderId) -> Sequence[LogEntry]:
         """Read every event of an order as it is stored. Raises UnavailableError."""
@@ -120,6 +127,10 @@ class OrderReader:
     def head(self) -> int:
         """Give the position of the log's newest entry."""
         return self._ask(lambda recorder: recorder.head())
+
+    def clock(self) -> datetime:
+        """Give the time by the clock that `recorded_at` is from."""
+        return self._ask(lambda recorder: recorder.clock())
 
     def find_order(self, order_number: str) -> OrderId | None:
         """Look up whose number this is; None if it is nobody's."""

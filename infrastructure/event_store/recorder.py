@@ -5,6 +5,7 @@ that exists already raises IntegrityError. Reading the log with all its columns 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -68,6 +69,15 @@ class EventLogRecorder(PostgresApplicationRecorder):
         with self.datastore.get_connection() as connection:
             row = connection.execute(HEAD).fetchone()
         return 0 if row is None else int(row["head"])
+
+    def clock(self) -> datetime:
+        """Give the database's time, aware."""
+        with self.datastore.get_connection() as connection:
+            row = connection.execute("SELECT clock_timestamp() AS now").fetchone()
+        if row is None:
+            raise AssertionError("a SELECT without FROM gives one row")
+        now: datetime = row["now"]
+        return now
 
     def order_ids(self) -> Iterator[OrderId]:
         """Stream the ids of all orders, through a server-side cursor."""

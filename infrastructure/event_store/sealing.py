@@ -26,6 +26,10 @@ class KeyMissingError(Exception):
     """A box whose key is not cached: it must be fetched first."""
 
 
+class CustomerForgottenError(Exception):
+    """Nothing can be sealed for a customer who was forgotten: there will be no key again."""
+
+
 class DataKeys:
     """Data keys by customer. It does no I/O: whoever reads rows of `customer_keys` teaches it."""
 
@@ -58,10 +62,15 @@ class DataKeys:
         return self._get(customer)[0]
 
     def seal(self, customer: CustomerId, plain: bytes, *, bound_to: bytes) -> str:
-        """Encrypt; Base64 of nonce and ciphertext. Raises KeyMissingError without a key."""
+        """Encrypt; Base64 of nonce and ciphertext.
+
+        Raises:
+            KeyMissingError: the customer's key was not fetched.
+            CustomerForgottenError: it was deleted.
+        """
         cipher = self._get(customer)[1]
         if cipher is None:
-            raise KeyMissingError(f"the key of {customer} was deleted")
+            raise CustomerForgottenError(customer)
         nonce = os.urandom(NONCE_BYTES)
         return base64.b64encode(nonce + cipher.encrypt(nonce, plain, bound_to)).decode()
 

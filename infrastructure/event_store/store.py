@@ -30,7 +30,7 @@ from infrastructure.event_store import snapshots
 from infrastructure.event_store.append_call import KeptAnswer, Outcome, StoredAppend, name_holder
 from infrastructure.event_store.mapper import EventMapper, event_hash
 from infrastructure.event_store.recorder import ENTRIES_OF_STREAM, KEYS_BY_CUSTOMER, log_entry
-from infrastructure.event_store.sealing import DataKeys
+from infrastructure.event_store.sealing import CustomerForgottenError, DataKeys
 from infrastructure.event_store.writer import DatabaseUnreachableError, GroupCommitWriter
 
 S = TypeVar("S")
@@ -103,13 +103,26 @@ class PostgresEventStore:
         for _ in range(KEY_RACES):
             await self._ensure_key(append.customer_id)
             try:
-                outcome = await self._writer.append(self._stored(append))
+                stored = self._stored(append)
+            except CustomerForgottenError:
+                return await self._answered_before(append.request)
+            try:
+                outcome = await self._writer.append(stored)
             except DatabaseUnreachableError as error:
                 raise StoreUnavailableError(str(error)) from error
             if outcome.outcome != "data_key_raced":
                 return _answer(append, outcome)
             self._keys.drop(append.customer_id)
         raise StoreUnavailableError("the customer's data key kept changing")
+
+    async def _answered_before(self, request: Request) -> Answer:
+        """Give the answer from when the customer was still known. Raises DomainError."""
+        earlier = await self.find_answer(request)
+        if earlier is None:
+            raise DomainError(
+                "customer_forgotten", "this customer was forgotten, and so is this id for good"
+            )
+        return earlier
 
     async def _ensure_key(self, customer: CustomerId) -> None:
         if not self._keys.unknown([customer]):

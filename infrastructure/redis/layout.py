@@ -111,6 +111,11 @@ def decode(value: bytes) -> StoredDocument:
     )
 
 
+def encode_stored(stored: StoredDocument) -> bytes:
+    """Write a value whose body is written already."""
+    return _value(stored.position, stored.header, stored.body)
+
+
 def to_document(stored: StoredDocument) -> OrderDocument:
     return OrderDocument(orjson.loads(stored.body), stored.header.versions)
 

@@ -16,10 +16,11 @@ from domain.order.events import (
     OrderCancelled,
     OrderEvent,
     OrderLinesCancelled,
+    OrderPersonalDataForgotten,
     OrderPlaced,
     PaymentMethod,
 )
-from domain.personal import Address
+from domain.personal import FORGOTTEN, Address, PersonalData
 
 Body: TypeAlias = dict[str, Any]
 
@@ -88,7 +89,6 @@ def fold(events: Iterable[Recorded[OrderEvent]]) -> OrderDocument | None:
 
 def _placed(event: OrderPlaced, recorded: Recorded[OrderEvent]) -> Body:
     subtotal = sum(line.quantity * line.unit_price_minor for line in event.lines)
-    personal = event.personal
     settled = event.payment is PaymentMethod.SETTLED_ELSEWHERE
     return {
         "order_id": str(event.order_id),
@@ -100,12 +100,7 @@ def _placed(event: OrderPlaced, recorded: Recorded[OrderEvent]) -> Body:
         "return_status": "none",
         "on_hold": False,
         "cancel_reason": None,
-        "customer": {
-            "id": event.customer_id,
-            "name": personal.name,
-            "email": personal.email,
-            "phone": personal.phone,
-        },
+        "customer": _customer(event.customer_id, event.personal),
         "currency": event.currency,
         "lines": [
             {
@@ -127,7 +122,7 @@ def _placed(event: OrderPlaced, recorded: Recorded[OrderEvent]) -> Body:
             "total_minor": event.total_minor,
             "cancelled_minor": 0,
         },
-        "shipping_address": _address(personal.shipping_address),
+        "shipping_address": _address(event.personal.shipping_address),
         "placed_at": timestamp(recorded.envelope.occurred_at),
         "updated_at": "",
         "version": 0,
@@ -136,7 +131,17 @@ def _placed(event: OrderPlaced, recorded: Recorded[OrderEvent]) -> Body:
     }
 
 
-def _change(body: Body, event: OrderLinesCancelled | OrderCancelled) -> None:
+def without_personal_data(body: Body) -> Body:
+    """Give the document as it is once its customer was forgotten."""
+    return body | {
+        "customer": _customer(body["customer"]["id"], FORGOTTEN),
+        "shipping_address": _address(FORGOTTEN.shipping_address),
+    }
+
+
+def _change(
+    body: Body, event: OrderLinesCancelled | OrderCancelled | OrderPersonalDataForgotten
+) -> None:
     """Change a copied body; nested values are replaced, never changed in place."""
     if isinstance(event, OrderLinesCancelled):
         cancelled = {line.line_number: line.quantity for line in event.lines}
@@ -146,6 +151,8 @@ def _change(body: Body, event: OrderLinesCancelled | OrderCancelled) -> None:
         _cancel_pieces(body, left)
         body["status"] = "cancelled"
         body["cancel_reason"] = str(event.reason_code)
+    elif isinstance(event, OrderPersonalDataForgotten):
+        body.update(without_personal_data(body))
     else:
         assert_never(event)
 
@@ -171,6 +178,9 @@ def _stamp(body: Body, recorded: Recorded[OrderEvent]) -> None:
     elif isinstance(event, OrderCancelled):
         text = f"Order cancelled: {event.reason}"
         body["timeline"] = [*body["timeline"], _step(recorded, "order_cancelled", text)]
+    elif isinstance(event, OrderPersonalDataForgotten):
+        step = _step(recorded, "personal_data_forgotten", "Personal data forgotten")
+        body["timeline"] = [*body["timeline"], step]
     body["updated_at"] = timestamp(recorded.recorded_at)
     body["version"] = recorded.version
     body["position"] = recorded.position
@@ -178,6 +188,15 @@ def _stamp(body: Body, recorded: Recorded[OrderEvent]) -> None:
 
 def _step(recorded: Recorded[OrderEvent], code: str, text: str) -> Body:
     return {"at": timestamp(recorded.envelope.occurred_at), "code": code, "text": text}
+
+
+def _customer(customer_id: CustomerId, personal: PersonalData) -> Body:
+    return {
+        "id": customer_id,
+        "name": personal.name,
+        "email": personal.email,
+        "phone": personal.phone,
+    }
 
 
 def _address(address: Address | None) -> Body | None:

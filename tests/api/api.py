@@ -61,6 +61,7 @@ class Api:
         self._keys = itertools.count()
         self.store = InMemoryEventStore()
         self.views = InMemoryOrderViews(self.store)
+        self.past = InMemoryOrderHistory(self.store)
         self.issuer = Issuer()
         self.checks: dict[str, Exception | None] = dict.fromkeys(("postgres", "redis", "kafka"))
         authenticator = Authenticator(self.issuer.jwks, issuer=ISSUER, audience=AUDIENCE)
@@ -69,9 +70,7 @@ class Api:
             CommandState(Ports(self.store, SystemClock(), CountedNames()), authenticator, checks)
         )
         self.query_app = create_query_app(
-            QueryState(
-                QueryPorts(self.views, InMemoryOrderHistory(self.store)), authenticator, checks
-            )
+            QueryState(QueryPorts(self.views, self.past), authenticator, checks)
         )
 
     def call(

@@ -4,6 +4,7 @@ from typing import Any
 import orjson
 import pytest
 
+from domain.ids import CustomerId
 from domain.order.events import OrderPlaced, PaymentMethod
 from tests.api.api import JSON, ORDER, Api, assert_problem
 
@@ -113,3 +114,12 @@ def test_an_event_store_that_is_down_is_a_503_and_the_caller_may_try_again(api: 
     assert response.headers["retry-after"] == "1"
     api.store.is_down = False
     assert api.place(key="k").status_code == 201
+
+
+def test_a_forgotten_customer_orders_nothing_more_but_what_they_ordered_is_cancelled(
+    api: Api,
+) -> None:
+    order_id = api.placed()["order_id"]
+    api.store.forgotten.add(CustomerId("c-17850"))
+    assert_problem(api.place({**ORDER, "external_reference": None}), 409, "customer_forgotten")
+    assert api.cancel(order_id).status_code == 201

@@ -209,14 +209,14 @@ def test_a_parameter_that_makes_no_sense_is_named(api: Api, query: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["min_position=-1", f"min_position={2**63}", "min_position=x", "as_of=2010"]
+    "query", ["min_position=-1", f"min_position={2**63}", "min_position=x", "min_position="]
 )
 def test_a_parameter_of_one_order_is_checked_too(api: Api, query: str) -> None:
     response = api.get(f"/v1/orders/{api.placed()['order_id']}?{query}")
     assert_problem(response, 422, "invalid_request")
 
 
-@pytest.mark.parametrize("path", ["/v1/orders/{id}/history?limit=1", "/v1/orders/{id}?x"])
+@pytest.mark.parametrize("path", ["/v1/orders/{id}/history?x=1", "/v1/orders/{id}?x"])
 def test_an_unknown_parameter_is_refused(api: Api, path: str) -> None:
     path = path.format(id=api.placed()["order_id"])
     response = api.get(path if "=" in path else f"{path}=1")

@@ -21,6 +21,7 @@ from domain.order.events import (
     OrderEvent,
     OrderLine,
     OrderLinesCancelled,
+    OrderPersonalDataForgotten,
     OrderPlaced,
     PaymentMethod,
 )
@@ -161,6 +162,20 @@ def test_with_the_last_piece_the_order_is_cancelled() -> None:
         given([*first, *one]), lines=[LineToCancel(Sku("A"), 1)], reason="x", reason_code=WHY
     )
     assert [type(event) for event in two] == [OrderLinesCancelled, OrderCancelled]
+
+
+@pytest.mark.parametrize("later", [(), (OrderCancelled(ORDER_ID, "x", WHY),)])
+def test_an_order_is_forgotten_once_whatever_its_status(later: tuple[OrderEvent, ...]) -> None:
+    before = [*place(), *later]
+    events = decisions.forget_personal_data(given(before))
+    assert events == (OrderPersonalDataForgotten(ORDER_ID),)
+    assert decisions.forget_personal_data(given([*before, *events])) == ()
+
+
+def test_a_forgotten_order_can_still_be_cancelled() -> None:
+    order = given([*place(), OrderPersonalDataForgotten(ORDER_ID)])
+    events = decisions.cancel(order, reason="x", reason_code=WHY)
+    assert events == (OrderCancelled(ORDER_ID, "x", WHY),)
 
 
 @pytest.mark.parametrize(

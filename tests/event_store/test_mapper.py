@@ -20,12 +20,13 @@ from domain.order.events import (
     OrderEvent,
     OrderLine,
     OrderLinesCancelled,
+    OrderPersonalDataForgotten,
     OrderPlaced,
     PaymentMethod,
 )
-from domain.personal import Address, PersonalData
+from domain.personal import FORGOTTEN, SEALED, Address, PersonalData
 from infrastructure.event_store.catalog import CATALOG, Catalog, UnknownEventTypeError
-from infrastructure.event_store.mapper import ERASED, SEALED, EventMapper, LogEntry, event_hash
+from infrastructure.event_store.mapper import EventMapper, LogEntry, event_hash
 from infrastructure.event_store.sealing import DataKeys, KeyMissingError
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -63,6 +64,7 @@ EXPECTED: dict[str, OrderEvent] = {
     ),
     "order.cancelled.v1": OrderCancelled(ORDER_ID, "changed my mind", CancelReason.OTHER),
     "order.cancelled.v2": OrderCancelled(ORDER_ID, "changed my mind", CancelReason.CUSTOMER),
+    "order.personal_data_forgotten.v1": OrderPersonalDataForgotten(ORDER_ID),
 }
 """What each golden file is read as, by this version's classes."""
 
@@ -156,7 +158,7 @@ def test_without_the_key_personal_data_is_forgotten_and_the_rest_is_not(keys: Da
 
     event = EventMapper(keys).to_recorded(entry).event
     assert isinstance(event, OrderPlaced)
-    assert event.personal == ERASED
+    assert event.personal == FORGOTTEN
     assert event.total_minor == PLACED.total_minor
 
 

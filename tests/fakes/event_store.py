@@ -20,8 +20,14 @@ from commands.ports import (
 from domain.aggregate import Aggregate
 from domain.envelope import Recorded
 from domain.errors import DomainError
-from domain.ids import OrderId, OrderNumber, StreamId, format_order_number
-from domain.order.events import OrderCancelled, OrderEvent, OrderLinesCancelled, OrderPlaced
+from domain.ids import CustomerId, OrderId, OrderNumber, StreamId, format_order_number
+from domain.order.events import (
+    OrderCancelled,
+    OrderEvent,
+    OrderLinesCancelled,
+    OrderPersonalDataForgotten,
+    OrderPlaced,
+)
 
 S = TypeVar("S")
 
@@ -29,6 +35,7 @@ TYPES: Mapping[type, str] = {
     OrderPlaced: "order.placed.v1",
     OrderLinesCancelled: "order.lines_cancelled.v2",
     OrderCancelled: "order.cancelled.v2",
+    OrderPersonalDataForgotten: "order.personal_data_forgotten.v1",
 }
 
 
@@ -38,12 +45,14 @@ class InMemoryEventStore:
     Attributes:
         log: every event, in order.
         is_down: nothing answers.
+        forgotten: customers whose key was deleted.
         conflicts: so many of the next appends find that their stream has moved on.
     """
 
     def __init__(self) -> None:
         self.log: list[Recorded[OrderEvent]] = []
         self.is_down = False
+        self.forgotten: set[CustomerId] = set()
         self.conflicts = 0
         self._names: dict[tuple[str, str], OrderId] = {}
         self._answers: dict[tuple[str, str, str], tuple[bytes, Answer]] = {}
@@ -82,6 +91,9 @@ class InMemoryEventStore:
         earlier = await self.find_answer(append.request)
         if earlier is not None:
             return earlier
+        is_personal = any(isinstance(event, OrderPlaced) for _, event in append.events)
+        if is_personal and append.customer_id in self.forgotten:
+            raise DomainError("customer_forgotten", "the key was deleted")
         if self.conflicts > 0:
             self.conflicts -= 1
             raise VersionConflictError

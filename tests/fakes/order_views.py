@@ -1,18 +1,22 @@
 """The query side's ports over the fake event store, by the real projection."""
 
-from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Literal
 
 import orjson
 
+from domain.envelope import Recorded
 from domain.errors import DomainError
 from domain.ids import CustomerId, OrderId
-from domain.order.events import OrderPlaced
+from domain.order.events import OrderEvent, OrderPlaced
+from domain.personal import SEALED
 from projections.order.document import OrderDocument, fold
+from projections.order.history import compare, history_page
 from projections.order.lists import sort_key
+from projections.order.past import Events, Point, fold_until, forgotten
 from projections.ports import (
-    HistoryItem,
+    OrderDifference,
     OrderHistoryPage,
     OrderPage,
     OrderQuery,
@@ -76,38 +80,52 @@ class InMemoryOrderViews:
 
 
 class InMemoryOrderHistory:
+    """The past, by the real rules. Attributes: reads_allowed: whether it takes one more read."""
+
     def __init__(self, store: InMemoryEventStore) -> None:
         self._store = store
+        self.reads_allowed = True
 
-    async def history(self, order_id: OrderId, *, show_personal: bool) -> OrderHistoryPage | None:
-        recorded = self._store.of_order(order_id)
-        if not recorded:
-            return None
-        placed = recorded[0].event
-        assert isinstance(placed, OrderPlaced)
-        items = [
-            HistoryItem(
-                position=r.position,
-                event_id=r.envelope.event_id,
-                type=r.type,
-                stream=r.stream,
-                version=r.version,
-                occurred_at=r.envelope.occurred_at,
-                recorded_at=r.recorded_at,
-                actor=r.envelope.actor,
-                correlation_id=r.envelope.correlation_id,
-                causation_id=r.envelope.causation_id,
-                data=_data(asdict(r.event), show_personal=show_personal),
-            )
-            for r in recorded
-        ]
-        return OrderHistoryPage(placed.customer_id, items)
+    async def history(
+        self, order_id: OrderId, *, show_personal: bool, after: int, limit: int
+    ) -> OrderHistoryPage | None:
+        events = self._told(order_id, show_personal=show_personal)
+        return history_page(events, after=after, limit=limit)
+
+    async def as_of(
+        self, order_id: OrderId, point: Point, *, show_personal: bool
+    ) -> OrderView | None:
+        self._require_recorded(point)
+        document = fold_until(self._told(order_id, show_personal=show_personal), point)
+        return None if document is None else _view(document, "event-store")
+
+    async def difference(
+        self, order_id: OrderId, since: Point, to: Point, *, show_personal: bool
+    ) -> OrderDifference | None:
+        for point in (since, to):
+            self._require_recorded(point)
+        events = self._told(order_id, show_personal=show_personal)
+        return compare(fold_until(events, since), fold_until(events, to))
+
+    def _told(self, order_id: OrderId, *, show_personal: bool) -> Events:
+        if not self.reads_allowed:
+            raise TooManyFoldsError
+        events = self._store.of_order(order_id)
+        return forgotten([e if show_personal else _sealed(e) for e in events])
+
+    def _require_recorded(self, point: Point) -> None:
+        if isinstance(point, datetime):
+            is_recorded = point <= datetime.now(UTC)
+        else:
+            is_recorded = point is None or point <= len(self._store.log)
+        if not is_recorded:
+            raise DomainError("not_recorded_yet", "beyond the log")
 
 
-def _data(event: Mapping[str, object], *, show_personal: bool) -> Mapping[str, object]:
-    if show_personal or "personal" not in event:
-        return event
-    return {**event, "personal": "***"}
+def _sealed(recorded: Recorded[OrderEvent]) -> Recorded[OrderEvent]:
+    if not isinstance(recorded.event, OrderPlaced):
+        return recorded
+    return replace(recorded, event=replace(recorded.event, personal=SEALED))
 
 
 def _matches(document: OrderDocument, query: OrderQuery) -> bool:

@@ -1,5 +1,6 @@
 """The order's document: folded from its events, the same however they arrive."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -17,10 +18,11 @@ from domain.order.events import (
     OrderEvent,
     OrderLine,
     OrderLinesCancelled,
+    OrderPersonalDataForgotten,
     OrderPlaced,
     PaymentMethod,
 )
-from domain.personal import PersonalData
+from domain.personal import FORGOTTEN, Address, PersonalData
 from infrastructure.redis import layout
 from projections.order.document import GapError, OrderDocument, fold, project
 from projections.order.lists import list_name, lists_of, sort_key
@@ -121,6 +123,23 @@ def test_cancelled_pieces_are_counted_once() -> None:
     assert [line["cancelled"] for line in everything["lines"]] == [3, 1]
     assert everything["money"]["cancelled_minor"] == 350
     assert everything["status"] == "cancelled"
+
+
+@pytest.mark.parametrize("personal", [PersonalData("Ada", "a@b", "+44", Address("GB")), FORGOTTEN])
+def test_a_forgotten_order_is_the_same_bytes_whether_or_not_the_key_was_still_known(
+    personal: PersonalData,
+) -> None:
+    event = replace(placed(), personal=personal)
+    document = folded([recorded(1, event), recorded(2, OrderPersonalDataForgotten(ORDER_ID))])
+    expected = {"id": "c-1", "name": "[forgotten]", "email": None, "phone": None}
+    assert document.body["customer"] == expected
+    assert document.body["shipping_address"] is None
+    assert document.body["status"] == "pending"
+    others = [
+        recorded(1, replace(event, personal=FORGOTTEN)),
+        recorded(2, OrderPersonalDataForgotten(ORDER_ID)),
+    ]
+    assert layout.encode(document) == layout.encode(folded(others))
 
 
 def test_the_timeline_tells_the_story() -> None:

@@ -1,0 +1,62 @@
+"""Say in an order's stream that its personal data was forgotten.
+
+The data is gone with its customer's key; this is what tells everybody who shows or keeps the
+order, in the order's own history, who did it and when.
+"""
+
+from dataclasses import dataclass
+
+from commands.envelopes import address_events
+from commands.ports import Answer, Append, Ports, Request, VersionConflictError
+from domain.errors import DomainError
+from domain.ids import OrderId, order_stream
+from domain.order import decisions
+from domain.order.state import ORDER
+
+ATTEMPTS = 5
+"""Decisions made again on a version conflict before giving up."""
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetPersonalData:
+    order_id: OrderId
+
+
+async def forget_personal_data(
+    command: ForgetPersonalData, request: Request, ports: Ports
+) -> Answer | None:
+    """Decide and store it; None: it was said before, and nothing is appended.
+
+    Raises:
+        DomainError: `order_not_found`; `too_much_contention` after five version conflicts.
+        StoreUnavailableError: nothing is known to be stored; asking again is safe.
+    """
+    for _ in range(ATTEMPTS):
+        stream = await ports.store.load(order_stream(command.order_id), ORDER)
+        order = stream.state
+        if order is None:
+            raise DomainError("order_not_found", "there is no such order")
+        events = decisions.forget_personal_data(order)
+        if not events:
+            return None
+        append = Append(
+            stream=stream.stream,
+            last_hash=stream.last_hash,
+            events=address_events(events, request, ports, occurred_at=ports.clock.now()),
+            order_id=order.order_id,
+            customer_id=order.customer_id,
+            expected={stream.stream: stream.version},
+            request=request,
+            answer=Answer(
+                order_id=order.order_id,
+                order_number=order.order_number,
+                version=stream.version + len(events),
+                position=0,
+                status=str(order.status),
+            ),
+        )
+        try:
+            return await ports.store.append(append)
+        except VersionConflictError:
+            continue
+    raise DomainError("too_much_contention", "the order kept changing; try again")

@@ -1,0 +1,158 @@
+"""What the read models still show of a customer who was forgotten, and how it goes away.
+
+The projector rewrites the documents by itself, from the events. Here they are waited for, a
+while; what is left then is rewritten in place; and in the end every key is looked at. Rule: a
+document is replaced only where it is still the one that was read, and never by an older one.
+"""
+
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from importlib.resources import files
+from typing import Any
+
+import msgspec
+import redis
+from redis.cluster import RedisCluster
+
+from domain.ids import OrderId
+from infrastructure.event_store.order_reader import OrderReader
+from infrastructure.redis import layout
+from infrastructure.redis.layout import StoredDocument
+from infrastructure.redis.rebuild import RebuildReport, rebuild_order
+from infrastructure.redis.shard import DocumentMovedError, ShardWriter
+from projections.order.document import OrderDocument, without_personal_data
+
+REPLACE = (files("infrastructure.redis") / "lua" / "replace.lua").read_text("utf-8")
+ATTEMPTS = 5
+POLL_S = 0.05
+REWRITTEN_WITHIN_S = 60.0
+SCANNED_AT_ONCE = 1_000
+
+
+def await_position(
+    client: "redis.Redis",
+    position: int,
+    *,
+    partitions: int,
+    within_s: float,
+    tell: Callable[[int], None],
+) -> bool:
+    """Wait until every shard is complete to a log position; False: it did not come to that.
+
+    `tell` is called with the position that all have reached.
+    """
+    keys = [layout.position_key(partition) for partition in range(partitions)]
+    until = time.monotonic() + within_s
+    while True:
+        values: list[Any] = [client.get(key) for key in keys]
+        reached = min(int(value or 0) for value in values)
+        tell(reached)
+        if reached >= position:
+            return True
+        if time.monotonic() >= until:
+            return False
+        time.sleep(POLL_S)
+
+
+def rewrite_documents(
+    client: "redis.Redis", reader: OrderReader, orders: Collection[OrderId], *, partitions: int
+) -> int:
+    """Rewrite each document that still shows personal data; give how many did.
+
+    Raises:
+        UnavailableError, redis.RedisError: running it again is safe.
+    """
+    rewritten = 0
+    for order_id in orders:
+        writer = ShardWriter(client, layout.partition_of(order_id, partitions))
+        stored = writer.read([order_id])[order_id]
+        if stored is None or not _shows_personal_data(stored):
+            continue
+        rewritten += 1
+        report = RebuildReport()
+        rebuild_order(reader, writer, order_id, report)
+        if report.parked:
+            _empty(client, layout.document_key(order_id, partitions))
+    return rewritten
+
+
+def leftovers(client: "redis.Redis", orders: Collection[OrderId]) -> Iterator[str]:
+    """Look at every key of Redis; give those of these orders that show personal data."""
+    names = {str(order_id) for order_id in orders}
+    for key in client.scan_iter("*document:*", count=SCANNED_AT_ONCE):
+        name = bytes(key).decode()
+        if name.rpartition(":")[2] not in names:
+            continue
+        value: Any = client.get(key)
+        if value is not None and _shows_personal_data(layout.decode(value)):
+            yield name
+
+
+def rewrite_files(client: "redis.Redis") -> Sequence[str]:
+    """Have each Redis that keeps an append-only file write it anew, without what was there.
+
+    Gives what could not be done, in words; such a file loses it when it is next rewritten.
+    """
+    problems = []
+    for node in _nodes(client):
+        try:
+            if not _persistence(node)["aof_enabled"]:
+                continue
+            # One that is under way may have begun before the documents were rewritten.
+            _await_rewrite(node)
+            node.bgrewriteaof()
+            if not _await_rewrite(node):
+                problems.append("an append-only file was not rewritten in time")
+        except redis.ResponseError as error:
+            problems.append(f"an append-only file can't be rewritten: {error}")
+    return problems
+
+
+def _shows_personal_data(stored: StoredDocument) -> bool:
+    body = layout.to_document(stored).body
+    return body != without_personal_data(body)
+
+
+def _empty(client: "redis.Redis", key: str) -> None:
+    """Take personal data out of a document that can't be folded; it is, or becomes, parked.
+
+    It takes the next position, which is still below that of the event that can't be applied or
+    equal to it. So whoever has read it as it was finds it moved, and can't put that back.
+    """
+    script = client.register_script(REPLACE)
+    for _ in range(ATTEMPTS):
+        value: Any = client.get(key)
+        if value is None:
+            return
+        stored = layout.decode(value)
+        document = layout.to_document(stored)
+        emptied = OrderDocument(without_personal_data(document.body), document.versions)
+        header = msgspec.structs.replace(stored.header, parked=True)
+        body = layout.body_bytes(emptied)
+        new = layout.encode_stored(StoredDocument(stored.position + 1, header, body))
+        if script(keys=[key], args=[value[: layout.POSITION_DIGITS], new]):
+            return
+    raise DocumentMovedError(f"{key} kept changing")
+
+
+def _nodes(client: "redis.Redis") -> Sequence["redis.Redis"]:
+    """Give a client for each server: on a cluster there are several."""
+    if isinstance(client, RedisCluster):
+        return [client.get_redis_connection(node) for node in client.get_nodes()]
+    return [client]
+
+
+def _persistence(node: "redis.Redis") -> Mapping[str, Any]:
+    found: Any = node.info("persistence")
+    return dict(found)
+
+
+def _await_rewrite(node: "redis.Redis") -> bool:
+    """Wait until no rewriting is under way; False: it took too long, or the last one failed."""
+    until = time.monotonic() + REWRITTEN_WITHIN_S
+    while time.monotonic() < until:
+        now = _persistence(node)
+        if not now["aof_rewrite_in_progress"] and not now.get("aof_rewrite_scheduled"):
+            return bool(now["aof_last_bgrewrite_status"] == "ok")
+        time.sleep(POLL_S)
+    return False

@@ -1,0 +1,107 @@
+"""The history of one order for people: who did what, when and why, and what it changed."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from domain.envelope import Recorded
+from domain.errors import DomainError
+from domain.order.events import OrderEvent, OrderPlaced
+from domain.personal import FORGOTTEN, SEALED
+from projections.order.difference import Change, difference
+from projections.order.document import OrderDocument, project
+from projections.order.past import Events
+from projections.ports import HistoryItem, OrderDifference, OrderHistoryPage
+
+CAME_TO_BE: Change = {"op": "add", "path": ""}
+"""The first change of an order: all of it. Its event says with what."""
+TOLD_BY_THE_EVENT = frozenset({"updated_at", "version", "position", "timeline"})
+"""Members that follow from the event itself, whatever it is, and so say nothing beside it."""
+
+
+def history_page(
+    events: Events, *, after: int = 0, limit: int | None = None
+) -> OrderHistoryPage | None:
+    """Tell an order's events above position `after`, `limit` at most; None if it has none.
+
+    Takes all of its events, from the first: each is told by what it changed in the document.
+    """
+    if not events:
+        return None
+    placed = events[0].event
+    if not isinstance(placed, OrderPlaced):
+        raise TypeError(f"the history of {events[0].order_id} does not begin with OrderPlaced")
+    told = [pair for pair in _with_changes(events) if pair[0].position > after]
+    page = [_item(*pair) for pair in told[:limit]]
+    return OrderHistoryPage(placed.customer_id, page, has_more=len(told) > len(page))
+
+
+def compare(before: OrderDocument | None, after: OrderDocument | None) -> OrderDifference | None:
+    """Say what changed from one document of an order to a later one; None: there is none.
+
+    Raises:
+        DomainError: `points_reversed`: the first document is the later one.
+    """
+    if after is None:
+        return None
+    if before is None:
+        changes: Sequence[Change] = [{"op": "add", "path": "", "to": after.body}]
+        return OrderDifference(after.customer_id, None, after.position, changes)
+    if before.position > after.position:
+        raise DomainError("points_reversed", "diff_from is after the other point")
+    changes = list(difference(before.body, after.body))
+    return OrderDifference(after.customer_id, before.position, after.position, changes)
+
+
+def payload(event: OrderEvent) -> Mapping[str, Any]:
+    """Write a payload as JSON values. A payment token is a secret: nobody's history shows it."""
+    data: dict[str, Any] = msgspec.to_builtins(event)
+    if not isinstance(event, OrderPlaced):
+        return data
+    if event.personal in (SEALED, FORGOTTEN):
+        data["personal"] = event.personal.name
+    elif event.personal.payment_token is not None:
+        data["personal"]["payment_token"] = "[hidden]"  # noqa: S105
+    return data
+
+
+def reason(event: OrderEvent) -> str | None:
+    """Give why it was done, in the words of who did it, where the event has a reason."""
+    return getattr(event, "reason", None)
+
+
+def _with_changes(events: Events) -> Iterator[tuple[Recorded[OrderEvent], Sequence[Change]]]:
+    document: OrderDocument | None = None
+    for recorded in events:
+        before, document = document, project(document, recorded)
+        if document is None:
+            raise AssertionError("an event folds to a document")
+        if before is None:
+            yield recorded, [CAME_TO_BE]
+        else:
+            yield recorded, list(difference(_telling(before), _telling(document)))
+
+
+def _telling(document: OrderDocument) -> dict[str, Any]:
+    return {name: v for name, v in document.body.items() if name not in TOLD_BY_THE_EVENT}
+
+
+def _item(recorded: Recorded[OrderEvent], changes: Sequence[Change]) -> HistoryItem:
+    envelope = recorded.envelope
+    return HistoryItem(
+        position=recorded.position,
+        event_id=envelope.event_id,
+        type=recorded.type,
+        stream=recorded.stream,
+        version=recorded.version,
+        occurred_at=envelope.occurred_at,
+        recorded_at=recorded.recorded_at,
+        actor=envelope.actor,
+        correlation_id=envelope.correlation_id,
+        causation_id=envelope.causation_id,
+        command_id=envelope.command_id,
+        reason=reason(recorded.event),
+        data=payload(recorded.event),
+        changes=changes,
+    )

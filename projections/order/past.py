@@ -1,0 +1,53 @@
+"""One order's events as they may be told today, and the order as it was at any point of them.
+
+Rules: what was forgotten is forgotten also in the events before, even where somebody still has
+the key; and the past is folded by the same projection that made the views, so to the same
+bytes as they had then.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, TypeAlias
+
+from domain.envelope import Recorded
+from domain.order.events import OrderEvent, OrderPersonalDataForgotten
+from domain.personal import FORGOTTEN
+from projections.order.document import OrderDocument, fold
+
+Events: TypeAlias = Sequence[Recorded[OrderEvent]]
+Point: TypeAlias = int | datetime | None
+"""A place in the log: a position, a time (of recording), or None: its end."""
+
+
+def forgotten(events: Events) -> Events:
+    """Take an order's whole history; give it without what was forgotten in the course of it."""
+    last = max(
+        (
+            index
+            for index, recorded in enumerate(events)
+            if isinstance(recorded.event, OrderPersonalDataForgotten)
+        ),
+        default=0,
+    )
+    return [*map(_forget, events[:last]), *events[last:]]
+
+
+def fold_until(events: Events, point: Point) -> OrderDocument | None:
+    """Give the order as it was then; None: it had not been placed yet."""
+    return fold(recorded for recorded in events if _is_by(recorded, point))
+
+
+def _is_by(recorded: Recorded[OrderEvent], point: Point) -> bool:
+    if point is None:
+        return True
+    if isinstance(point, int):
+        return recorded.position <= point
+    return recorded.recorded_at <= point
+
+
+def _forget(recorded: Recorded[OrderEvent]) -> Recorded[OrderEvent]:
+    if not hasattr(recorded.event, "personal"):
+        return recorded
+    change: dict[str, Any] = {"personal": FORGOTTEN}
+    return replace(recorded, event=replace(recorded.event, **change))

@@ -1,0 +1,121 @@
+"""The past from a real event store: the bytes that the view had then, by the database's clock."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from commands.order.cancel import CancelOrder, cancel_order
+from commands.order.place import place_order
+from commands.ports import Ports
+from domain.errors import DomainError
+from domain.ids import OrderId, Sku
+from domain.order.decisions import LineToCancel
+from infrastructure.event_store.order_history import EventStoreOrderHistory
+from infrastructure.redis import layout
+from projections.ports import TooManyFoldsError
+from tests.integration.event_store.test_event_store import (
+    order,
+    ports,
+    reader,
+    request,
+    store,
+)
+
+__all__ = ["ports", "store"]  # fixtures that this module uses too
+
+
+@pytest.fixture
+def history(database_url: str) -> EventStoreOrderHistory:
+    return EventStoreOrderHistory(reader(database_url), at_once=2, waiting=0)
+
+
+async def lived(ports: Ports, database_url: str) -> tuple[OrderId, list[bytes]]:
+    """Let an order live through three events, with others between; give its bytes at each."""
+    read = reader(database_url)
+    seen: list[bytes] = []
+
+    def see() -> None:
+        document = read.fold(placed.order_id)
+        assert document is not None
+        seen.append(layout.body_bytes(document))
+
+    placed = await place_order(order(quantity=3), request("k"), ports)
+    see()
+    for number in range(2):
+        await place_order(order(), request(f"between{number}"), ports)
+        lines = [LineToCancel(Sku("85123A"), 1)]
+        command = CancelOrder(placed.order_id, reason="damaged", lines=lines)
+        await cancel_order(command, request(), ports)
+        see()
+    return placed.order_id, seen
+
+
+async def test_an_order_is_shown_as_the_view_was_at_each_time_and_position(
+    ports: Ports,
+    database_url: str,
+    history: EventStoreOrderHistory,
+) -> None:
+    order_id, seen = await lived(ports, database_url)
+    page = await history.history(order_id, show_personal=True, after=0, limit=100)
+    assert page is not None
+    assert [item.position for item in page.items] == [1, 3, 5]
+    for item, body in zip(page.items, seen, strict=True):
+        for point in (item.recorded_at, item.position):
+            view = await history.as_of(order_id, point, show_personal=True)
+            assert view is not None
+            assert (view.body, view.position) == (body, item.position)
+        just_before = item.recorded_at - timedelta(microseconds=1)
+        earlier = await history.as_of(order_id, just_before, show_personal=True)
+        assert earlier is None or earlier.position < item.position
+    between = await history.as_of(order_id, 4, show_personal=True)
+    assert between is not None
+    assert between.body == seen[1]
+
+
+async def test_what_the_database_has_not_come_to_is_refused(
+    ports: Ports,
+    database_url: str,
+    history: EventStoreOrderHistory,
+) -> None:
+    order_id, _ = await lived(ports, database_url)
+    soon = datetime.now(UTC) + timedelta(minutes=5)
+    for point in (6, soon):
+        with pytest.raises(DomainError, match="has not come") as refused:
+            await history.as_of(order_id, point, show_personal=False)
+        assert refused.value.code == "not_recorded_yet"
+        with pytest.raises(DomainError, match="has not come"):
+            await history.difference(order_id, 1, point, show_personal=False)
+        with pytest.raises(DomainError, match="has not come"):
+            await history.difference(order_id, point, None, show_personal=False)
+    assert await history.as_of(order_id, 0, show_personal=True) is None
+
+
+async def test_who_may_see_no_personal_data_needs_no_key_for_the_past(
+    ports: Ports,
+    database_url: str,
+    history: EventStoreOrderHistory,
+) -> None:
+    order_id, _ = await lived(ports, database_url)
+    shown = await history.as_of(order_id, 1, show_personal=True)
+    masked = await history.as_of(order_id, 1, show_personal=False)
+    assert shown is not None
+    assert masked is not None
+    assert b"Ada Byron" in shown.body
+    assert b"Ada Byron" not in masked.body
+    difference = await history.difference(order_id, 0, 1, show_personal=False)
+    assert difference is not None
+    assert "Ada Byron" not in repr(difference)
+
+
+async def test_no_more_than_so_many_read_the_past_at_once(
+    ports: Ports,
+    database_url: str,
+    history: EventStoreOrderHistory,
+) -> None:
+    order_id, _ = await lived(ports, database_url)
+    reads = [history.as_of(order_id, 1, show_personal=False) for _ in range(9)]
+    outcomes = await asyncio.gather(*reads, return_exceptions=True)
+    refused = [one for one in outcomes if isinstance(one, TooManyFoldsError)]
+    assert len(refused) == 7
+    assert await history.as_of(order_id, 1, show_personal=False) is not None
