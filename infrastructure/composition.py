@@ -20,9 +20,6 @@ from redis.retry import Retry
 
 from commands.ports import Ports
 from domain.ids import OrderId, OrderNumber, format_order_number
-from infrastructure.audit.copies import SealCopies
-from infrastructure.audit.sealer import Sealer
-from infrastructure.audit.seals import read_public_keys, read_signing_key
 from infrastructure.event_store.order_history import EventStoreOrderHistory
 from infrastructure.event_store.order_reader import OrderReader
 from infrastructure.event_store.recorder import EventLogRecorder, open_datastore
@@ -128,16 +125,6 @@ def async_redis_client(views: ViewSettings, *, timeout_s: float) -> "redis.async
         retry=Retry(NoBackoff(), 1),
     )
     return client
-
-
-def sealer(settings: Settings) -> Sealer:
-    """Wire what makes seals and copies them; only who holds the signing key can."""
-    return Sealer(
-        read_signing_key(settings.sealer.seal_key_file),
-        read_public_keys(settings.copies.seal_public_key_file),
-        SealCopies(settings.copies),
-        seal_events=settings.sealer.seal_events,
-    )
 
 
 def lag_meter(settings: Settings) -> LagMeter:

@@ -54,10 +54,15 @@ def entry_of(event: Event) -> Entry:
         event.position,
         event.stream,
         event.version,
-        int.from_bytes(event.recorded, "big", signed=True),
+        recorded_us(event.recorded),
         event.order_id or b"",
         event_hash(event.stream, event.version, event.type, event.state),
     )
+
+
+def recorded_us(raw: bytes) -> int:
+    """Read PostgreSQL's bytes of a time: microseconds since 2000."""
+    return int.from_bytes(raw, "big", signed=True)
 
 
 def previous_hash(state: bytes) -> str | None:
@@ -68,12 +73,17 @@ def previous_hash(state: bytes) -> str | None:
         return None
 
 
-def read_range(connection: Connection, first: int, last: int) -> Iterator[Sequence[Event]]:
-    """Stream events in position order, through a server-side cursor; in a transaction."""
-    with connection.cursor("audit") as cursor:
-        cursor.execute(RANGE, [first, last], binary=True)
-        while rows := cursor.fetchmany(CHUNK_ROWS):
-            yield [Event._make(row) for row in rows]
+def read_range(
+    connection: Connection, first: int, last: int, *, cursor: str = "audit"
+) -> Iterator[Sequence[Event]]:
+    """Stream events in position order, through a server-side cursor of that name.
+
+    In a transaction, chunk by chunk; both ends are within the range.
+    """
+    with connection.cursor(cursor) as rows:
+        rows.execute(RANGE, [first, last], binary=True)
+        while chunk := rows.fetchmany(CHUNK_ROWS):
+            yield [Event._make(row) for row in chunk]
 
 
 def find_events(

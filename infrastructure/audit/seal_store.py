@@ -11,7 +11,9 @@ import psycopg
 
 from infrastructure.audit.log import Connection
 
-LAST = "SELECT number, last_position, seal FROM seals ORDER BY number DESC LIMIT 1"
+LAST = """
+    SELECT number, last_position, seal FROM seals
+    WHERE %(before)s::bigint IS NULL OR number < %(before)s ORDER BY number DESC LIMIT 1"""
 ROWS = "SELECT number, seal FROM seals WHERE number BETWEEN %s AND %s ORDER BY number"
 HOLDING = "SELECT number FROM seals WHERE last_position >= %s ORDER BY number LIMIT 1"
 
@@ -30,7 +32,12 @@ class StoredSeal:
 
 
 def last_seal(connection: Connection) -> StoredSeal | None:
-    row = connection.execute(LAST).fetchone()
+    return seal_before(connection, None)
+
+
+def seal_before(connection: Connection, number: int | None) -> StoredSeal | None:
+    """Read the last seal before a number; the last of all, if that is None."""
+    row = connection.execute(LAST, {"before": number}).fetchone()
     return None if row is None else StoredSeal(row[0], row[1], bytes(row[2]))
 
 

@@ -11,7 +11,7 @@ import psycopg
 import structlog
 from prometheus_client import Counter, Gauge
 
-from infrastructure import composition
+from infrastructure import audit_composition
 from infrastructure.audit.copies import CopiesAwayError
 from infrastructure.audit.log import Connection
 from infrastructure.audit.seal_store import SealTakenError, last_seal
@@ -33,7 +33,7 @@ def serve(port: int) -> None:
     settings = Settings()
     worker = SealerWorker(
         settings.store.postgres_url.get_secret_value(),
-        composition.sealer(settings),
+        audit_composition.sealer(settings),
         seal_every_s=settings.sealer.seal_every_s,
     )
     run_worker("sealer", worker.work, host=settings.http.http_host, port=port)
