@@ -106,8 +106,7 @@ class SealCopies:
                 Bucket=self._bucket, Prefix=SEALS, StartAfter=seal_key(number)
             )
             for page in pages:
-                for item in page.get("Contents", ()):
-                    yield _number(item)
+                yield from filter(None, map(_number, page.get("Contents", ())))
 
     def find(self, first: int, last: int) -> Mapping[int, Copy]:
         """Read the copies of the seals `first` to `last`; those that S3 never had are left out."""
@@ -149,7 +148,7 @@ class SealCopies:
             covered |= {_number(item) for item in page.get("DeleteMarkers", ())}
             if max(numbers) > last:
                 break
-        return {number: oldest[number] for number in oldest if number <= last}, covered
+        return {number: oldest[number] for number in oldest if first <= number <= last}, covered
 
     def _put(self, key: str, body: bytes) -> None:
         try:
@@ -199,7 +198,9 @@ def _entry(line: bytes) -> Entry:
 
 
 def _number(item: Mapping[str, Any]) -> int:
-    return int(item["Key"].removeprefix(SEALS))
+    """Read a key; 0, which no seal has, for one that is not of ours."""
+    name = item["Key"].removeprefix(SEALS)
+    return int(name) if name.isdecimal() else 0
 
 
 def _code(error: ClientError) -> str:

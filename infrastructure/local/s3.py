@@ -29,8 +29,7 @@ INNER_PORTS = tuple(
 )
 """What the ports between its parts are called, in the order in which `S3Server` takes them."""
 PROBE_TIMEOUT_S = 1.0
-VOLUME_MB = 256
-VOLUMES = 16
+VOLUME_MB = 64
 
 
 def binary() -> str:
@@ -84,7 +83,7 @@ class S3Server(Program):
             "master.volumeSizeLimitMB": VOLUME_MB,
             "volume.port": volume,
             "volume.port.grpc": volume_grpc,
-            "volume.max": VOLUMES,
+            "volume.max": 0,  # as many as the disk has room for; each bucket takes some
             "filer": "true",
             "filer.port": filer,
             "filer.port.grpc": filer_grpc,
