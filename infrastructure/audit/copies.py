@@ -179,7 +179,7 @@ def write_entries(entries: Sequence[Entry]) -> bytes:
         for entry in entries
     ]
     # Without a time of its own, so that the same entries give the same bytes.
-    return gzip.compress(b"\n".join(lines), mtime=0)
+    return gzip.compress(b"\n".join(lines), compresslevel=6, mtime=0)
 
 
 def read_entries(body: bytes) -> Sequence[Entry] | None:
