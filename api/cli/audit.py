@@ -147,10 +147,11 @@ def _lines(report: "Report") -> list[str]:
     lines += [f"can't be checked: {what}" for what in report.unchecked]
     if report.head == 0:
         return lines
-    lines.append(
-        f"read: positions {report.first_position} to {report.head}:"
-        f" {report.events:,} events, {report.seals:,} seals"
-    )
+    if report.events:
+        lines.append(
+            f"read: positions {report.first_position} to {report.head}:"
+            f" {report.events:,} events, {report.seals:,} seals"
+        )
     if report.first_position > 1:
         lines.append(f"not read: before position {report.first_position}; --full reads it too")
     if report.proven_to:

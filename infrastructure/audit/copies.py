@@ -10,7 +10,7 @@ the lock keeps that one, whatever is put on top of it.
 
 import gzip
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -94,10 +94,14 @@ class SealCopies:
         Raises:
             CopyConflictError: S3 holds something else under one of the keys.
         """
+        taken = None
         with _told():
-            if entries is not None:
-                self._put(entries_key(number), entries)
-            self._put(seal_key(number), seal)
+            if entries is not None and not self._put(entries_key(number), entries, read_entries):
+                taken = entries_key(number)
+            if not self._put(seal_key(number), seal, bytes):
+                taken = seal_key(number)
+        if taken is not None:
+            raise CopyConflictError(taken)
 
     def numbers_after(self, number: int) -> Iterator[int]:
         """List the numbers of the seals that S3 shows, ascending."""
@@ -150,7 +154,8 @@ class SealCopies:
                 break
         return {number: oldest[number] for number in oldest if first <= number <= last}, covered
 
-    def _put(self, key: str, body: bytes) -> None:
+    def _put(self, key: str, body: bytes, read: Callable[[bytes], object]) -> bool:
+        """Write an object, unless it is there; False if something is there that reads otherwise."""
         try:
             self._s3.put_object(
                 Bucket=self._bucket,
@@ -163,8 +168,8 @@ class SealCopies:
         except ClientError as error:
             if _code(error) not in _TAKEN:
                 raise
-            if self._get(key) != body:
-                raise CopyConflictError(key) from error
+            return read(self._get(key)) == read(body)
+        return True
 
     def _get(self, key: str, version: str | None = None) -> bytes:
         which = {} if version is None else {"VersionId": version}
@@ -178,7 +183,6 @@ def write_entries(entries: Sequence[Entry]) -> bytes:
         _json.encode((*entry[:4], entry.order_id.hex(), entry.event_hash.hex()))
         for entry in entries
     ]
-    # Without a time of its own, so that the same entries give the same bytes.
     return gzip.compress(b"\n".join(lines), compresslevel=6, mtime=0)
 
 

@@ -51,14 +51,18 @@ class SealerWorker:
         """Seal until told to stop; a fault ends it, to begin again from what is durable."""
         copied = 0  # what S3 lacks is found out at every start
         with psycopg.connect(self._postgres_url, autocommit=True, connect_timeout=5) as connection:
+            _log.info("sealer_active")
             while not stopping.is_set():
-                self._seal(connection, stopping)
+                problem = None
                 try:
                     copied = self._copy(connection, copied, stopping)
                 except CopiesAwayError as error:
-                    health.bad(f"seals are not copied: {error}"[:300])
-                else:
+                    problem = f"seals are not copied: {error}"[:300]
+                self._seal(connection, stopping)
+                if problem is None:
                     health.good()
+                else:
+                    health.bad(problem)
                 stopping.wait(LOOK_EVERY_S)
 
     def _seal(self, connection: Connection, stopping: threading.Event) -> None:

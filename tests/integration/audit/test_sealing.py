@@ -1,6 +1,8 @@
 """Seals are made once each, in order, by whoever is there, and copied whatever happens between."""
 
 import threading
+import time
+from collections.abc import Callable
 
 import psycopg
 import pytest
@@ -14,6 +16,8 @@ from infrastructure.local.ports import free_port
 from infrastructure.processes.sealer import SealerWorker
 from infrastructure.processes.worker import Health
 from tests.integration.audit.conftest import History
+
+WITHIN_S = 60.0
 
 
 async def test_a_full_range_is_sealed_at_once_and_a_part_of_one_when_it_has_waited(
@@ -167,25 +171,41 @@ async def test_seals_go_on_while_s3_is_away_and_copies_follow(history: History) 
     history.settings = reachable.model_copy(update={"s3_endpoint_url": away})
     await history.happen("abc")
 
-    assert "not copied" in (await run_worker(history, until_seal=1) or "")
-    history.settings = reachable
-    assert await run_worker(history, until_seal=1) is None
+    run_worker(history, until=lambda health: "seals are not copied" in (health.problem or ""))
+    assert stored(history, 1) is not None
+    await history.happen("d")
+    run_worker(history, until=lambda _: stored(history, 2) is not None)
 
+    history.settings = reachable
+    run_worker(history, until=lambda _: set(history.copies.find(1, 9)) == {1, 2})
+
+
+async def test_copies_follow_also_while_a_hole_in_the_log_stops_the_sealing(
+    history: History,
+) -> None:
+    await history.happen("abc")
+    history.seal()
+    await history.happen("def")
+    history.tamper("DELETE FROM events WHERE notification_id = 5")
+    worker = SealerWorker(history.database_url, history.sealer(), seal_every_s=0)
+    with pytest.raises(LogDamagedError, match="position 5"):
+        worker.work(threading.Event(), Health())
     assert set(history.copies.find(1, 9)) == {1}
 
 
-async def run_worker(history: History, *, until_seal: int) -> str | None:
-    """Run the worker until a seal is stored and a round is over; gives its health's problem."""
+def run_worker(history: History, *, until: Callable[[Health], bool]) -> None:
+    """Run the worker until its health, or what it does, is so."""
     stopping, health = threading.Event(), Health()
     worker = SealerWorker(history.database_url, history.sealer(), seal_every_s=0)
     thread = threading.Thread(target=worker.work, args=[stopping, health])
     thread.start()
-    while health.problem == "starting" or not stored(history, until_seal):
+    give_up_at = time.monotonic() + WITHIN_S
+    while not until(health):
         assert thread.is_alive()
+        assert time.monotonic() < give_up_at, health.problem
         stopping.wait(0.02)
     stopping.set()
     thread.join()
-    return health.problem
 
 
 def stored(history: History, number: int) -> bytes | None:
