@@ -14,8 +14,8 @@ from typing import NamedTuple, TypeAlias
 from infrastructure.audit.log import Event, entry_of, previous_hash
 from infrastructure.audit.suspicions import Break, Sign
 
-GENERATION = 50_000
-"""Streams per generation: two of them take about 30 MB."""
+GENERATION = 100_000
+"""Streams per generation: two of them take about 55 MB."""
 NO_HASH = "0" * 64
 
 Lookup: TypeAlias = Callable[[Iterable[tuple[str, int]]], Mapping[tuple[str, int], Event]]
