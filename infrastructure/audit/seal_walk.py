@@ -6,6 +6,7 @@ the lock keeps it. So a seal whose row was rewritten or removed still proves its
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import chain, islice
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -36,7 +37,6 @@ class SealWalk:
         self._copies: SealCopies | None = copies
         self._keys = keys
         self._report = report
-        self._previous: str | None = None
 
     def walk(
         self, first: int, previous: str | None, position: int, beyond: Sequence[int]
@@ -50,9 +50,8 @@ class SealWalk:
             beyond: numbers of copies that were seen before the transaction and may have no row.
         """
         last = int(scalar(self._connection, LAST_NUMBER))
-        numbers = [*range(first, last + 1), *(one for one in beyond if one > max(last, first - 1))]
-        for start in range(0, len(numbers), CHUNK):
-            some = numbers[start : start + CHUNK]
+        numbers = chain(range(first, last + 1), (n for n in beyond if n > max(last, first - 1)))
+        while (some := list(islice(numbers, CHUNK))) and not self._report.stopped:
             rows = seals_between(self._connection, some[0], some[-1])
             copies = self._find_copies(some[0], some[-1])
             for number in some:

@@ -85,6 +85,7 @@ class Verifier:
         report = self._report
         beyond = self._ask_beyond()
         self._connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        self._connection.read_only = True
         with self._connection.transaction():
             report.head = read_head(self._connection)
             self._check_begin()

@@ -263,6 +263,15 @@ async def test_a_seal_in_the_place_of_another_is_named(told: History) -> None:
     assert (Kind.SEAL, 2) in [(fault.kind, fault.seal) for fault in told.verify().faults]
 
 
+async def test_a_row_of_a_seal_that_can_not_be_is_named_and_not_counted_up_to(
+    told: History,
+) -> None:
+    told.tamper("INSERT INTO seals VALUES (1000000000000, 9, 9, 'forged')")
+    report = told.verify()
+    assert (Kind.SEAL, 3) in [(fault.kind, fault.seal) for fault in report.faults]
+    assert report.proven_to == 8
+
+
 def edit(history: History, position: int, old: bytes, new: bytes) -> None:
     history.tamper(
         "UPDATE events SET state = replace(convert_from(state, 'UTF8'), %(old)s, %(new)s)::bytea"
