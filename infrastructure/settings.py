@@ -55,6 +55,29 @@ class ViewSettings(_Group):
     folds_waiting: int = Field(default=200, ge=0)
 
 
+class CopySettings(_Group):
+    """Where seals are copied to, and who may have signed them.
+
+    Without an endpoint it is AWS's S3; without keys boto3 looks where it always does.
+    """
+
+    seal_bucket: str
+    seal_retention_days: int = Field(default=3_650, ge=1)
+    seal_public_key_file: Path
+    s3_endpoint_url: str | None = None
+    s3_region: str | None = None
+    s3_access_key_id: str | None = None
+    s3_secret_access_key: SecretStr | None = None
+
+
+class SealerSettings(_Group):
+    """The key that signs seals, which nobody but the sealer gets, and how often it does."""
+
+    seal_key_file: Path
+    seal_events: int = Field(default=10_000, ge=1, le=100_000)
+    seal_every_s: float = Field(default=60.0, gt=0)
+
+
 class TokenSettings(_Group):
     """Whose tokens are accepted."""
 
@@ -83,6 +106,14 @@ class Settings:
     @cached_property
     def views(self) -> ViewSettings:
         return ViewSettings()
+
+    @cached_property
+    def copies(self) -> CopySettings:
+        return CopySettings()
+
+    @cached_property
+    def sealer(self) -> SealerSettings:
+        return SealerSettings()
 
     @cached_property
     def tokens(self) -> TokenSettings:

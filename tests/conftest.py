@@ -15,6 +15,7 @@ from infrastructure.local.ports import free_port
 from infrastructure.local.postgres import PostgresServer
 from infrastructure.local.program import running
 from infrastructure.local.redis import RedisServer
+from infrastructure.local.s3 import INNER_PORTS, S3Server
 from infrastructure.postgres.migrate import migrate
 
 TEMPLATE = "ordertrail_template"
@@ -72,3 +73,13 @@ def kafka_bootstrap(servers_dir: Path) -> Iterator[str]:
     server = KafkaServer(servers_dir / "kafka", port, free_port(avoid=[port]))
     with running(server, servers_dir / "kafka.log"):
         yield server.bootstrap
+
+
+@pytest.fixture(scope="session")
+def s3_server(servers_dir: Path) -> Iterator[S3Server]:
+    ports: list[int] = []
+    for _ in range(1 + len(INNER_PORTS)):
+        ports.append(free_port(avoid=ports))
+    server = S3Server(servers_dir / "s3", ports[0], ports[1:], secrets.token_hex(16))
+    with running(server, servers_dir / "s3.log"):
+        yield server

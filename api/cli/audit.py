@@ -1,16 +1,16 @@
-"""`audit`: what happened, for people who have to answer for it."""
+"""`audit`: what happened, and that it is what happened, for people who have to answer for it."""
 
 import typer
 
-from api.cli import audit_export, audit_history
+from api.cli import audit_export, audit_history, audit_proof
 
 
 def register(app: typer.Typer) -> None:
     group = typer.Typer(
-        help="What happened: histories, exports.",
+        help="Histories, exports, and the proof that they are what they were.",
         no_args_is_help=True,
         rich_markup_mode=None,
     )
-    audit_history.register(group)
-    audit_export.register(group)
+    for module in (audit_history, audit_export, audit_proof):
+        module.register(group)
     app.add_typer(group, name="audit")

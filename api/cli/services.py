@@ -12,6 +12,7 @@ SERVICES = {
     "query-api": "api.query_app",
     "relay": "infrastructure.processes.relay",
     "projector": "infrastructure.processes.projector",
+    "sealer": "infrastructure.processes.sealer",
 }
 
 

@@ -1,7 +1,8 @@
 """The secrets of one local platform, drawn at its first `up` and kept for as long as its data.
 
 Losing the master key is losing every customer's personal data; so nothing here is ever written
-over. The signing key is for `ordertrail token` alone: services get the public half.
+over. The signing key is for `ordertrail token` alone: services get the public half. The seal key
+is for the sealer alone: whoever verifies needs the public half.
 """
 
 import base64
@@ -20,6 +21,7 @@ ISSUER = "ordertrail-local"
 AUDIENCE = "ordertrail"
 ROLES = ("customer", "support", "merchant", "service", "auditor")
 MASTER_KEY_BYTES = 32
+PASSWORDS = ("postgres", "redis", "service", "s3")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +29,12 @@ class Keys:
     master_key_file: Path
     signing_key_file: Path
     jwks_file: Path
+    seal_key_file: Path
+    seal_public_key_file: Path
     postgres_password: str
     redis_password: str
     service_password: str
+    s3_secret: str
 
 
 def ensure_keys(home: Home) -> Keys:
@@ -45,11 +50,18 @@ def ensure_keys(home: Home) -> Keys:
         private = json.loads(signing.read_text())
         public = {name: value for name, value in private.items() if name != "d"}
         write_whole(jwks, json.dumps({"keys": [public]}))
-    if not passwords.exists():
-        drawn = {name: secrets.token_hex(24) for name in ("postgres", "redis", "service")}
-        write_whole(passwords, json.dumps(drawn))
-    known: Mapping[str, str] = json.loads(passwords.read_text())
-    return Keys(master, signing, jwks, known["postgres"], known["redis"], known["service"])
+    seal, seal_public = home.keys / "seal.key", home.keys / "seal.pub"
+    if not (seal.exists() and seal_public.exists()):
+        from infrastructure.audit import seals  # noqa: PLC0415 - first up only
+
+        if not seal.exists():
+            write_whole(seal, seals.new_signing_key())
+        write_whole(seal_public, seals.public_half(seal))
+    known: dict[str, str] = json.loads(passwords.read_text()) if passwords.exists() else {}
+    if missing := [name for name in PASSWORDS if name not in known]:
+        known |= {name: secrets.token_hex(24) for name in missing}
+        write_whole(passwords, json.dumps(known))
+    return Keys(master, signing, jwks, seal, seal_public, *(known[name] for name in PASSWORDS))
 
 
 def mint_token(role: str, subject: str, ttl_s: int) -> str:

@@ -15,6 +15,7 @@ from typing import Self
 from unittest import mock
 
 import redis
+from pydantic import SecretStr
 
 from infrastructure.local.home import Home
 from infrastructure.local.kafka import KafkaServer
@@ -24,8 +25,10 @@ from infrastructure.local.ports import answers, free_port
 from infrastructure.local.postgres import PostgresServer
 from infrastructure.local.program import Program, inherited_environment, running
 from infrastructure.local.redis import RedisServer
+from infrastructure.local.s3 import ACCESS_KEY_ID, INNER_PORTS, REGION, S3Server
 from infrastructure.local.service import PROJECT, Service
 from infrastructure.postgres.migrate import migrate
+from infrastructure.settings import CopySettings
 
 TOKEN_S = 12 * 3600
 
@@ -90,6 +93,27 @@ class Stack:
         server = RedisServer(self.folder / "redis", free_port(), secrets.token_hex(16))
         self._ends.enter_context(running(server, self.folder / "redis.log"))
         return server.url
+
+    @cached_property
+    def copies(self) -> CopySettings:
+        """Give the settings of a new S3 with the bucket for seals in it."""
+        ports: list[int] = []
+        for _ in range(1 + len(INNER_PORTS)):
+            ports.append(free_port(avoid=ports))
+        server = S3Server(self.folder / "s3", ports[0], ports[1:], secrets.token_hex(16))
+        self._ends.enter_context(running(server, self.folder / "s3.log"))
+        return CopySettings(
+            seal_bucket="seals",
+            seal_public_key_file=self._keys.seal_public_key_file,
+            s3_endpoint_url=server.endpoint_url,
+            s3_region=REGION,
+            s3_access_key_id=ACCESS_KEY_ID,
+            s3_secret_access_key=SecretStr(server.secret),
+        )
+
+    @property
+    def seal_key_file(self) -> Path:
+        return self._keys.seal_key_file
 
     @cached_property
     def kafka(self) -> str:

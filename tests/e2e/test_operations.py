@@ -41,7 +41,7 @@ def test_every_line_of_our_processes_logs_is_one_json_object_that_names_them(
 ) -> None:
     shop.place()
     logs = platform.logs()
-    for service in ("command-api", "query-api", "relay", "projector"):
+    for service in ("command-api", "query-api", "relay", "projector", "sealer"):
         lines = [json.loads(line) for line in logs[f"{service}.log"].splitlines()]
         assert lines
         assert {line["service"] for line in lines} == {service}

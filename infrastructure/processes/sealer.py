@@ -1,0 +1,94 @@
+"""The sealer: signs what the log holds, every so often, and copies the seals to S3.
+
+It needs no lock: `append_seal` gives each number once, so a second sealer, or `audit seal`, only
+makes the other one look again, and one that hangs holds up nobody. It starts each time from
+what is stored. With S3 away it goes on sealing, says so, and copies when S3 is back.
+"""
+
+import threading
+
+import psycopg
+import structlog
+from prometheus_client import Counter, Gauge
+
+from infrastructure import audit_composition
+from infrastructure.audit.copies import CopiesAwayError
+from infrastructure.audit.log import Connection
+from infrastructure.audit.seal_store import SealTakenError, last_seal
+from infrastructure.audit.sealer import Sealer
+from infrastructure.processes.worker import Health, run_worker
+from infrastructure.settings import Settings
+
+LOOK_EVERY_S = 1.0
+
+_log = structlog.get_logger(__name__)
+_sealed = Gauge("ordertrail_sealer_seal", "Number of the newest seal")
+_position = Gauge("ordertrail_sealer_position", "Log position up to which everything is sealed")
+_copied = Gauge("ordertrail_sealer_copied_seal", "Number up to which S3 has every seal")
+_conflicts = Counter("ordertrail_sealer_copy_faults", "Seals that don't fit S3's copy or the log")
+
+
+def serve(port: int) -> None:
+    """Run the sealer until SIGTERM."""
+    settings = Settings()
+    worker = SealerWorker(
+        settings.store.postgres_url.get_secret_value(),
+        audit_composition.sealer(settings),
+        seal_every_s=settings.sealer.seal_every_s,
+    )
+    run_worker("sealer", worker.work, host=settings.http.http_host, port=port)
+
+
+class SealerWorker:
+    """Seals and copies, in rounds."""
+
+    def __init__(self, postgres_url: str, sealer: Sealer, *, seal_every_s: float) -> None:
+        self._postgres_url = postgres_url
+        self._sealer = sealer
+        self._seal_every_s = seal_every_s
+
+    def work(self, stopping: threading.Event, health: Health) -> None:
+        """Seal until told to stop; a fault ends it, to begin again from what is durable."""
+        copied = 0  # what S3 lacks is found out at every start
+        with psycopg.connect(self._postgres_url, autocommit=True, connect_timeout=5) as connection:
+            _log.info("sealer_active")
+            while not stopping.is_set():
+                problem = None
+                try:
+                    copied = self._copy(connection, copied, stopping)
+                except CopiesAwayError as error:
+                    problem = f"seals are not copied: {error}"[:300]
+                self._seal(connection, stopping)
+                if problem is None:
+                    health.good()
+                else:
+                    health.bad(problem)
+                stopping.wait(LOOK_EVERY_S)
+
+    def _seal(self, connection: Connection, stopping: threading.Event) -> None:
+        try:
+            while not stopping.is_set():
+                seal = self._sealer.seal_next(connection, after_s=self._seal_every_s)
+                if seal is None:
+                    break
+                _log.info(
+                    "sealed", seal=seal.number, first=seal.first_position, last=seal.last_position
+                )
+        except SealTakenError:
+            _log.info("another_sealer_was_first")
+        newest = last_seal(connection)
+        if newest is not None:
+            _sealed.set(newest.number)
+            _position.set(newest.last_position)
+
+    def _copy(self, connection: Connection, copied: int, stopping: threading.Event) -> int:
+        while not stopping.is_set():
+            reached, faults = self._sealer.copy_after(connection, copied)
+            for fault in faults:
+                _conflicts.inc()
+                _log.error("seal_copy_fault", seal=fault.number, reason=fault.what)
+            if reached == copied:
+                break
+            copied = reached
+            _copied.set(copied)
+        return copied
