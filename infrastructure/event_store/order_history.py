@@ -1,26 +1,15 @@
 """One order's past, read from the event store, a bounded number of reads at one time."""
 
-import asyncio
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from typing import TypeVar
 
 from domain.errors import DomainError
 from domain.ids import OrderId
-from infrastructure.event_store.order_reader import OrderReader, UnreadableEventError
+from infrastructure.event_store.bounded_reads import BoundedReads
+from infrastructure.event_store.order_reader import OrderReader
 from infrastructure.redis.layout import body_bytes
 from projections.order.history import compare, history_page
 from projections.order.past import Events, Point, fold_until
-from projections.ports import (
-    OrderDifference,
-    OrderHistoryPage,
-    OrderParkedError,
-    OrderView,
-    TooManyFoldsError,
-)
-
-T = TypeVar("T")
+from projections.ports import OrderDifference, OrderHistoryPage, OrderView
 
 
 class EventStoreOrderHistory:
@@ -28,9 +17,7 @@ class EventStoreOrderHistory:
 
     def __init__(self, reader: OrderReader, *, at_once: int, waiting: int) -> None:
         self._reader = reader
-        self._threads = ThreadPoolExecutor(at_once, thread_name_prefix="history")
-        self._most = at_once + waiting
-        self._reads = 0
+        self._reads = BoundedReads("history", at_once=at_once, waiting=waiting)
 
     async def history(
         self, order_id: OrderId, *, show_personal: bool, after: int, limit: int
@@ -39,7 +26,7 @@ class EventStoreOrderHistory:
             events = self._reader.events(order_id, open_sealed=show_personal)
             return history_page(events, after=after, limit=limit)
 
-        return await self._run(read)
+        return await self._reads.run(read)
 
     async def as_of(
         self, order_id: OrderId, point: Point, *, show_personal: bool
@@ -53,7 +40,7 @@ class EventStoreOrderHistory:
             body = body_bytes(document)
             return OrderView(body, document.position, document.customer_id, "event-store")
 
-        return await self._run(read)
+        return await self._reads.run(read)
 
     async def difference(
         self, order_id: OrderId, since: Point, to: Point, *, show_personal: bool
@@ -62,7 +49,7 @@ class EventStoreOrderHistory:
             events = self._recorded(order_id, since, to, show_personal=show_personal)
             return compare(fold_until(events, since), fold_until(events, to))
 
-        return await self._run(read)
+        return await self._reads.run(read)
 
     def _recorded(self, order_id: OrderId, *points: Point, show_personal: bool) -> Events:
         """Read the order, unless a point lies beyond the log: tomorrow it might show another."""
@@ -74,14 +61,3 @@ class EventStoreOrderHistory:
             if not is_recorded:
                 raise DomainError("not_recorded_yet", "the log has not come as far as that")
         return self._reader.events(order_id, open_sealed=show_personal)
-
-    async def _run(self, read: Callable[[], T]) -> T:
-        if self._reads >= self._most:
-            raise TooManyFoldsError
-        self._reads += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, read)
-        except UnreadableEventError as error:
-            raise OrderParkedError(str(error)) from error
-        finally:
-            self._reads -= 1
