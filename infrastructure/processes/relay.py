@@ -44,6 +44,15 @@ POLL_S = 0.5
 STANDBY_S = 0.5
 CHECK_TOPIC_S = 5.0
 CORRELATIONS_LOGGED = 20
+PRODUCER = {
+    "enable.idempotence": True,
+    "acks": "all",
+    "linger.ms": 1,
+    "compression.type": "lz4",
+    "allow.auto.create.topics": False,
+    "log_level": 2,
+}
+"""The idempotent producer's settings, but for where Kafka is."""
 
 _log = structlog.get_logger(__name__)
 _published = Counter("ordertrail_relay_events", "Events published and acknowledged by Kafka")
@@ -137,17 +146,7 @@ class _Publisher:
         self._topic = kafka.order_topic
         self._checked_at = time.monotonic()
         self._refused: list[KafkaError] = []
-        self._producer = Producer(
-            {
-                "bootstrap.servers": kafka.kafka_bootstrap,
-                "enable.idempotence": True,
-                "acks": "all",
-                "linger.ms": 1,
-                "compression.type": "lz4",
-                "allow.auto.create.topics": False,
-                "log_level": 2,
-            }
-        )
+        self._producer = Producer({"bootstrap.servers": kafka.kafka_bootstrap, **PRODUCER})
 
     def publish(self, entries: Sequence[LogEntry]) -> None:
         """Publish entries in order, and a checkpoint; wait until Kafka has them all.
@@ -197,7 +196,7 @@ class _Publisher:
                     value=value,
                     key=key,
                     partition=partition,
-                    headers=list(headers),
+                    headers=headers,
                     on_delivery=self._on_delivery,
                 )
             except BufferError:
