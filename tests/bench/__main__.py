@@ -4,18 +4,20 @@ Rule: it starts everything itself and leaves nothing: neither processes nor file
 """
 
 import argparse
+import dataclasses
 import json
 import os
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 
 from rich.console import Console
 
-from tests.bench.report import Row, show
+from tests.bench.report import Row, markdown, show
 from tests.bench.rounds import Effort
 from tests.bench.stack import Stack
 
@@ -29,12 +31,15 @@ Measure = Callable[[Stack, Effort], Sequence[Row]]
 
 def main() -> None:
     arguments = _arguments()
+    if arguments.markdown:
+        print(markdown(json.loads(arguments.json.read_text())))  # noqa: T201  # to be redirected
+        return
     effort = Effort(arguments.rounds, arguments.seconds, arguments.long, arguments.scale)
     everything = (*ROWS, *LONG_ROWS) if arguments.long else ROWS
     names: Sequence[str] = arguments.names or everything
     console = Console(width=None if sys.stdout.isatty() else 160)
     rows: list[Row] = []
-    started = time.monotonic()
+    began_at, started = datetime.now(UTC), time.monotonic()
     with tempfile.TemporaryDirectory(prefix="ordertrail-bench-") as folder:
         # PostgreSQL runs as another user where this is root: it must be able to get there.
         Path(folder).chmod(0o755)
@@ -46,6 +51,8 @@ def main() -> None:
     show(rows, console)
     document = {
         "machine": {"cpus": os.cpu_count(), "load_average": os.getloadavg()},
+        "began_at": began_at.isoformat(timespec="seconds"),
+        "effort": dataclasses.asdict(effort),
         "seconds": round(time.monotonic() - started),
         "rows": [row.as_json() for row in rows],
     }
@@ -63,6 +70,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(KNOWN)}")
     parser.add_argument("--long", action="store_true", help="also the rows that take many minutes")
     parser.add_argument("--json", type=Path, default=JSON_FILE, help="where to write the figures")
+    parser.add_argument(
+        "--markdown", action="store_true", help="measure nothing: print the written figures"
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.0, help="of one measurement")
     parser.add_argument(

@@ -153,15 +153,14 @@ def _chain(stack: Stack, platform: Platform, rate: float) -> Callable[[float], T
 @contextmanager
 def _half(environment: Mapping[str, str], *arguments: str) -> Iterator[subprocess.Popen[str]]:
     """Run one process of the chain until the end of the block."""
-    process = subprocess.Popen(
+    with subprocess.Popen(
         leashed([sys.executable, "-m", "tests.bench.chain", *arguments], signal.SIGKILL),
         env=dict(environment),
         cwd=PROJECT,
         stdout=subprocess.PIPE,
         text=True,
-    )
-    try:
-        yield process
-    finally:
-        process.terminate()
-        process.wait(10)
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()

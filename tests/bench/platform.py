@@ -51,7 +51,7 @@ def measure(stack: Stack, effort: Effort) -> Sequence[Row]:
         stack.service("relay", whole.settings),
         stack.service("projector", whole.settings),
     ):
-        load = _Load(whole, command.port, query.port, place_requests(headers), support)
+        load = Load(whole, command.port, query.port, place_requests(headers), support)
         turn_s = LONG_S if effort.long else effort.seconds * LENGTHENED
         alone_per_s = answers_per_s(
             command_alone.port, lambda: place_requests(headers), expected=CREATED
@@ -66,7 +66,7 @@ def measure(stack: Stack, effort: Effort) -> Sequence[Row]:
     return [Row("platform", "orders/s", figures, [Bar(ALONE, 0.35)], load.notes())]
 
 
-class _Load:
+class Load:
     """Places and reads for some seconds; keeps what else there is to tell of the turns."""
 
     def __init__(

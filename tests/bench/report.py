@@ -97,6 +97,33 @@ def show(rows: Sequence[Row], console: Console) -> None:
     console.print(table)
 
 
+def markdown(document: Mapping[str, Any]) -> str:
+    """Write a run's JSON as the table of docs/performance.md."""
+    lines = [
+        "| what | it | beside | that | ratio | least to most | bar | |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for row in document["rows"]:
+        medians = {name: statistics.median(values) for name, values in row["figures"].items()}
+        thing = next(iter(medians.values()))
+        for number, bar in enumerate(row["bars"]):
+            cells = [
+                row["name"] if number == 0 else "",
+                f"{figure(thing)} {row['unit']}" if number == 0 else "",
+                bar["floor"],
+                figure(medians[bar["floor"]]),
+                f"{bar['ratio']:.2f}",
+                f"{min(bar['ratios']):.2f} to {max(bar['ratios']):.2f}",
+                bar["bar"],
+                "met" if bar["met"] else "**not met**",
+            ]
+            lines.append(f"| {' | '.join(cells)} |")
+        if row["notes"]:
+            notes = ", ".join(f"{name}: {figure(value)}" for name, value in row["notes"].items())
+            lines.append(f"| | {notes} | | | | | | |")
+    return "\n".join(lines)
+
+
 def figure(value: float) -> str:
     """Write a figure with about three digits."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
