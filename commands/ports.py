@@ -4,13 +4,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 from uuid import UUID
 
+from domain.aggregate import Aggregate
 from domain.envelope import Actor, Envelope
 from domain.errors import UnavailableError
 from domain.ids import CustomerId, OrderId, OrderNumber, StreamId
 from domain.order.events import OrderEvent
+
+S = TypeVar("S")
 
 NO_HASH = b"\0" * 32
 """What stands before the first event of a stream."""
@@ -54,11 +57,16 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Stream:
-    """One stream as loaded: version and position of its last event are 0 while it has none."""
+class Stream(Generic[S]):
+    """One stream as loaded: its events folded, and where it ends.
+
+    Attributes:
+        state: None while it has no event; version and position of its last event are 0 then.
+        last_hash: of its last event; what the next one is chained to.
+    """
 
     stream: StreamId
-    events: Sequence[OrderEvent]
+    state: S | None
     version: int
     position: int
     last_hash: bytes
@@ -110,8 +118,8 @@ class StoreUnavailableError(UnavailableError):
 
 
 class EventStore(Protocol):
-    async def load(self, stream: StreamId) -> Stream:
-        """Read one stream whole. Raises StoreUnavailableError."""
+    async def load(self, stream: StreamId, aggregate: Aggregate[S, OrderEvent]) -> Stream[S]:
+        """Read one stream to its end and fold it. Raises StoreUnavailableError."""
         ...
 
     async def find_answer(self, request: Request) -> Answer | None:

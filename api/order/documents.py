@@ -11,6 +11,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict
 
 from domain.envelope import Role
+from domain.order.events import CancelReason
 from domain.order.state import OrderStatus
 
 
@@ -77,6 +78,7 @@ class OrderDocument(Document):
     fulfillment_status: str
     return_status: str
     on_hold: bool
+    cancel_reason: CancelReason | None
     lines: list[LineDocument]
     money: MoneyDocument
     shipping_address: AddressDocument | None

@@ -22,7 +22,7 @@ from commands.order.place import PlaceOrder
 from domain.ids import CustomerId, OrderId, Sku
 from domain.money import Currency
 from domain.order.decisions import MOST_LINES, LineToCancel
-from domain.order.events import OrderLine, PaymentMethod
+from domain.order.events import CancelReason, OrderLine, PaymentMethod
 from domain.personal import Address, PersonalData
 
 
@@ -127,6 +127,10 @@ class CancellationBody(Strict):
     """A cancellation of the whole order, or of the pieces that `lines` names."""
 
     reason: Annotated[Text500, Field(min_length=1)]
+    reason_code: Annotated[
+        Literal["customer", "declined", "fraud", "inventory", "staff", "other"],
+        Field(description="The reason in a word that can be counted"),
+    ] = "other"
     lines: Annotated[list[LineToCancelBody], Field(max_length=MOST_LINES)] | None = None
 
     def to_command(
@@ -135,6 +139,7 @@ class CancellationBody(Strict):
         return CancelOrder(
             order_id=order_id,
             reason=self.reason,
+            reason_code=CancelReason(self.reason_code),
             lines=None
             if self.lines is None
             else [

@@ -10,8 +10,8 @@ from domain.errors import DomainError
 from domain.ids import CustomerId, OrderId, order_stream
 from domain.order import decisions
 from domain.order.decisions import LineToCancel
-from domain.order.events import OrderEvent
-from domain.order.state import Order, evolve
+from domain.order.events import CancelReason, OrderEvent
+from domain.order.state import ORDER, Order, evolve
 
 ATTEMPTS = 5
 """Decisions made again on a version conflict before the caller is told."""
@@ -29,6 +29,7 @@ class CancelOrder:
 
     order_id: OrderId
     reason: str
+    reason_code: CancelReason = CancelReason.OTHER
     lines: Sequence[LineToCancel] | None = None
     owner: CustomerId | None = None
     if_position: int | None = None
@@ -44,7 +45,7 @@ async def cancel_order(command: CancelOrder, request: Request, ports: Ports) -> 
         StoreUnavailableError: nothing is known to be stored.
     """
     for _ in range(ATTEMPTS):
-        stream = await ports.store.load(order_stream(command.order_id))
+        stream = await ports.store.load(order_stream(command.order_id), ORDER)
         order = _owned(stream, command)
         # After the load: whoever changed what was loaded has stored their answer by then.
         earlier = await ports.store.find_answer(request)
@@ -61,21 +62,26 @@ async def cancel_order(command: CancelOrder, request: Request, ports: Ports) -> 
     raise DomainError("too_much_contention", "the order kept changing; try again")
 
 
-def _owned(stream: Stream, command: CancelOrder) -> Order:
-    order = reduce(evolve, stream.events, None) if stream.events else None
+def _owned(stream: Stream[Order], command: CancelOrder) -> Order:
+    order = stream.state
     if order is None or command.owner not in (None, order.customer_id):
         raise DomainError("order_not_found", "there is no such order")
     return order
 
 
 def _decide(
-    command: CancelOrder, order: Order, stream: Stream, request: Request, ports: Ports
+    command: CancelOrder, order: Order, stream: Stream[Order], request: Request, ports: Ports
 ) -> Append:
     events: tuple[OrderEvent, ...]
     if command.lines is None:
-        events = decisions.cancel(order, reason=command.reason)
+        events = decisions.cancel(order, reason=command.reason, reason_code=command.reason_code)
     else:
-        events = decisions.cancel_lines(order, lines=command.lines, reason=command.reason)
+        events = decisions.cancel_lines(
+            order,
+            lines=command.lines,
+            reason=command.reason,
+            reason_code=command.reason_code,
+        )
     return Append(
         stream=stream.stream,
         last_hash=stream.last_hash,

@@ -13,6 +13,7 @@ from domain.ids import ClientId, CustomerId, OrderId, OrderNumber, Sku
 from domain.money import CURRENCY_EXPONENTS, LARGEST_AMOUNT_MINOR, Currency
 from domain.order.events import (
     CancelledLine,
+    CancelReason,
     OrderCancelled,
     OrderEvent,
     OrderLine,
@@ -108,18 +109,18 @@ def place(
     )
 
 
-def cancel(order: Order, *, reason: str) -> tuple[OrderEvent, ...]:
+def cancel(order: Order, *, reason: str, reason_code: CancelReason) -> tuple[OrderEvent, ...]:
     """Decide the cancellation of the whole order.
 
     Raises:
         DomainError: `illegal_transition` unless it is pending.
     """
     _require_pending(order)
-    return (OrderCancelled(order_id=order.order_id, reason=reason),)
+    return (OrderCancelled(order_id=order.order_id, reason=reason, reason_code=reason_code),)
 
 
 def cancel_lines(
-    order: Order, *, lines: Sequence[LineToCancel], reason: str
+    order: Order, *, lines: Sequence[LineToCancel], reason: str, reason_code: CancelReason
 ) -> tuple[OrderEvent, ...]:
     """Decide the cancellation of some pieces; with the last piece the order is cancelled too.
 
@@ -142,10 +143,12 @@ def cancel_lines(
                 field=f"/lines/{index}/quantity",
                 extra={"remaining": order.remaining(line)},
             )
-    return tuple(_lines_cancelled(order, wanted, reason))
+    return tuple(_lines_cancelled(order, wanted, reason, reason_code))
 
 
-def _lines_cancelled(order: Order, wanted: dict[int, int], reason: str) -> Iterator[OrderEvent]:
+def _lines_cancelled(
+    order: Order, wanted: dict[int, int], reason: str, reason_code: CancelReason
+) -> Iterator[OrderEvent]:
     by_number = {line.line_number: line for line in order.lines}
     yield OrderLinesCancelled(
         order_id=order.order_id,
@@ -154,9 +157,10 @@ def _lines_cancelled(order: Order, wanted: dict[int, int], reason: str) -> Itera
             for number, quantity in sorted(wanted.items())
         ),
         reason=reason,
+        reason_code=reason_code,
     )
     if all(order.remaining(line) == wanted.get(line.line_number, 0) for line in order.lines):
-        yield OrderCancelled(order_id=order.order_id, reason=reason)
+        yield OrderCancelled(order_id=order.order_id, reason=reason, reason_code=reason_code)
 
 
 def _find_line(order: Order, request: LineToCancel, field: str) -> OrderLine:

@@ -16,6 +16,17 @@ class PaymentMethod(StrEnum):
     SETTLED_ELSEWHERE = "settled_elsewhere"
 
 
+class CancelReason(StrEnum):
+    """Why, in a word that can be counted; Shopify's OrderCancelReason has the same six."""
+
+    CUSTOMER = "customer"
+    DECLINED = "declined"
+    FRAUD = "fraud"
+    INVENTORY = "inventory"
+    STAFF = "staff"
+    OTHER = "other"
+
+
 @dataclass(frozen=True, slots=True)
 class OrderLine:
     """One line as ordered. Prices never change after this.
@@ -63,12 +74,14 @@ class OrderLinesCancelled:
     order_id: OrderId
     lines: tuple[CancelledLine, ...]
     reason: str
+    reason_code: CancelReason
 
 
 @dataclass(frozen=True, slots=True)
 class OrderCancelled:
     order_id: OrderId
     reason: str
+    reason_code: CancelReason
 
 
 OrderEvent: TypeAlias = OrderPlaced | OrderLinesCancelled | OrderCancelled

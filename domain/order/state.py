@@ -6,6 +6,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import assert_never
 
+from domain.aggregate import Aggregate
 from domain.ids import CustomerId, OrderId, OrderNumber
 from domain.order.events import (
     OrderCancelled,
@@ -58,3 +59,6 @@ def evolve(order: Order | None, event: OrderEvent) -> Order:
     if isinstance(event, OrderCancelled):
         return replace(order, status=OrderStatus.CANCELLED)
     assert_never(event)
+
+
+ORDER: Aggregate[Order, OrderEvent] = Aggregate("order.v1", Order, evolve)

@@ -49,11 +49,19 @@ class Catalog:
         return self.current[name], data
 
 
+def _without_reason_code(data: dict[str, Any]) -> dict[str, Any]:
+    """Lead a cancellation to version 2; before it there were only words, which can't be counted."""
+    return {**data, "reason_code": "other"}
+
+
 CATALOG = Catalog(
     current={
         "order.placed.v1": OrderPlaced,
-        "order.lines_cancelled.v1": OrderLinesCancelled,
-        "order.cancelled.v1": OrderCancelled,
+        "order.lines_cancelled.v2": OrderLinesCancelled,
+        "order.cancelled.v2": OrderCancelled,
     },
-    upcasters={},
+    upcasters={
+        "order.lines_cancelled.v1": ("order.lines_cancelled.v2", _without_reason_code),
+        "order.cancelled.v1": ("order.cancelled.v2", _without_reason_code),
+    },
 )

@@ -1,9 +1,9 @@
 """The handlers' event store: loads streams, seals what is personal, appends through the writer."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -22,13 +22,18 @@ from commands.ports import (
     Stream,
     VersionConflictError,
 )
+from domain.aggregate import Aggregate
 from domain.errors import DomainError
 from domain.ids import CustomerId, OrderId, OrderNumber, StreamId
+from domain.order.events import OrderEvent
+from infrastructure.event_store import snapshots
 from infrastructure.event_store.append_call import KeptAnswer, Outcome, StoredAppend, name_holder
 from infrastructure.event_store.mapper import EventMapper, event_hash
 from infrastructure.event_store.recorder import ENTRIES_OF_STREAM, KEYS_BY_CUSTOMER, log_entry
 from infrastructure.event_store.sealing import DataKeys
 from infrastructure.event_store.writer import DatabaseUnreachableError, GroupCommitWriter
+
+S = TypeVar("S")
 
 KEY_RACES = 3
 """Two processes that make the same customer's key at once agree within two rounds."""
@@ -60,20 +65,28 @@ class PostgresEventStore:
         self._keys = keys
         self._mapper = EventMapper(keys)
 
-    async def load(self, stream: StreamId) -> Stream:
-        """Read one stream; its personal data stays sealed, as no decision needs it."""
-        rows = await self._read(ENTRIES_OF_STREAM, [stream])
+    async def load(self, stream: StreamId, aggregate: Aggregate[S, OrderEvent]) -> Stream[S]:
+        """Fold one stream, from its snapshot on where it has one, and keep one if that was long.
+
+        Its personal data stays sealed, as no decision needs it.
+        """
+        rows = await self._read(snapshots.LOAD, {"stream": stream, "aggregate": aggregate.name})
         entries = [log_entry(row) for row in rows]
         if not entries:
-            return Stream(stream, (), version=0, position=0, last_hash=NO_HASH)
+            return Stream(stream, None, version=0, position=0, last_hash=NO_HASH)
+        state = snapshots.read(aggregate, entries[0], rows[0]["kept_hash"], rows[0]["kept"])
+        if state is None and entries[0].version > 1:
+            entries = [log_entry(row) for row in await self._read(ENTRIES_OF_STREAM, [stream])]
+        unfolded = entries if state is None else entries[1:]
+        for entry in unfolded:
+            recorded = self._mapper.to_recorded(entry, open_sealed=False)
+            state = aggregate.evolve(state, recorded.event)
         last = entries[-1]
-        return Stream(
-            stream,
-            [self._mapper.to_recorded(entry, open_sealed=False).event for entry in entries],
-            version=last.version,
-            position=last.position,
-            last_hash=event_hash(stream, last.version, last.type, last.state),
-        )
+        last_hash = event_hash(stream, last.version, last.type, last.state)
+        if len(unfolded) > snapshots.EVERY:
+            kept = [stream, last.version, aggregate.name, last_hash, snapshots.encode(state)]
+            await self._read(snapshots.KEEP, kept)
+        return Stream(stream, state, last.version, last.position, last_hash)
 
     async def find_answer(self, request: Request) -> Answer | None:
         if request.idempotency_key is None:
@@ -136,7 +149,9 @@ class PostgresEventStore:
             data_keys={} if wrapped is None else {append.customer_id: wrapped},
         )
 
-    async def _read(self, query: str, values: Sequence[Any]) -> Sequence[dict[str, Any]]:
+    async def _read(
+        self, query: str, values: Sequence[Any] | Mapping[str, Any]
+    ) -> Sequence[dict[str, Any]]:
         for attempt in range(1, READ_ATTEMPTS + 1):
             try:
                 async with self._pool.connection() as connection:

@@ -8,6 +8,8 @@ again: what had been stored comes back as replayed, or as a conflict with our ow
 """
 
 import asyncio
+import os
+import socket
 from collections import deque
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -24,6 +26,7 @@ from infrastructure.event_store.append_call import (
     outcome,
     parameters,
 )
+from infrastructure.event_store.lock_watch import LockWatch
 
 MOST_APPENDS = 256
 MOST_EVENTS = 1_024
@@ -33,6 +36,8 @@ PATIENCE_S = 5.0
 """How long an append is tried again while the database can't be reached."""
 RETRY_S = 0.1
 CALL_TIMEOUT_S = 10.0
+CLIENT = f"ordertrail-append {socket.gethostname()}:{os.getpid()}"[:63]
+"""What PostgreSQL and the metrics call this process."""
 
 _log = structlog.get_logger(__name__)
 _UNREACHABLE = (psycopg.OperationalError, psycopg.InterfaceError, OSError, TimeoutError)
@@ -53,6 +58,7 @@ class GroupCommitWriter:
 
     def __init__(self, postgres_url: str) -> None:
         self._url = postgres_url
+        self._lock_watch = LockWatch(postgres_url)
         self._waiting: deque[_Waiting] = deque()
         self._wake = asyncio.Event()
         self._connection: psycopg.AsyncConnection[tuple[object, ...]] | None = None
@@ -159,8 +165,9 @@ class GroupCommitWriter:
 
     async def _call(self, appends: Sequence[StoredAppend]) -> Sequence[Outcome]:
         connection = await self._connected()
-        cursor = await connection.execute(STATEMENT, parameters(appends), prepare=True)
-        return [outcome(row) for row in await cursor.fetchall()]
+        with self._lock_watch.over_call():
+            cursor = await connection.execute(STATEMENT, parameters(appends), prepare=True)
+            return [outcome(row) for row in await cursor.fetchall()]
 
     async def _own(
         self, appends: Sequence[StoredAppend], outcomes: Sequence[Outcome]
@@ -185,7 +192,7 @@ class GroupCommitWriter:
     async def _connected(self) -> psycopg.AsyncConnection[tuple[object, ...]]:
         if self._connection is None:
             self._connection = await psycopg.AsyncConnection.connect(
-                self._url, autocommit=True, connect_timeout=2
+                self._url, autocommit=True, connect_timeout=2, application_name=CLIENT
             )
         return self._connection
 

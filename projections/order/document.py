@@ -99,6 +99,7 @@ def _placed(event: OrderPlaced, recorded: Recorded[OrderEvent]) -> Body:
         "fulfillment_status": "unfulfilled",
         "return_status": "none",
         "on_hold": False,
+        "cancel_reason": None,
         "customer": {
             "id": event.customer_id,
             "name": personal.name,
@@ -144,6 +145,7 @@ def _change(body: Body, event: OrderLinesCancelled | OrderCancelled) -> None:
         left = {line["line_number"]: line["quantity"] - line["cancelled"] for line in body["lines"]}
         _cancel_pieces(body, left)
         body["status"] = "cancelled"
+        body["cancel_reason"] = str(event.reason_code)
     else:
         assert_never(event)
 

@@ -21,6 +21,16 @@ def test_a_pending_order_is_cancelled_whole(api: Api) -> None:
     assert_problem(api.cancel(placed["order_id"]), 409, "illegal_transition")
 
 
+def test_a_cancellation_says_why_in_a_word_that_can_be_counted(api: Api) -> None:
+    silent, told = (api.placed()["order_id"] for _ in range(2))
+    api.cancel(silent, {"reason": "no words"})
+    api.cancel(told, {"reason": "not them", "reason_code": "fraud"})
+    assert_problem(api.cancel(told, {"reason": "r", "reason_code": "x"}), 422, "invalid_request")
+    api.views.catch_up()
+    shown = [api.get(f"/v1/orders/{order_id}").json() for order_id in (silent, told)]
+    assert [one["cancel_reason"] for one in shown] == ["other", "fraud"]
+
+
 def test_pieces_of_a_line_are_cancelled_by_sku_and_line_number(api: Api) -> None:
     order_id = api.placed(lines=TWICE)["order_id"]
     lines = [{"sku": "A", "quantity": 1}]

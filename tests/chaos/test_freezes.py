@@ -7,11 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
+from tests.chaos.extent import extent
 from tests.consistency import assert_consistent
 from tests.live_platform import LivePlatform
 from tests.shop import Shop, an_order
 
-KAFKA_S, REDIS_S, POSTGRES_S = 10.0, 7.0, 7.0
+KAFKA_S, REDIS_S, POSTGRES_S = extent(10.0, 75.0), extent(7.0, 30.0), extent(7.0, 30.0)
 SOON_S = 1.0
 READ_WITHIN_S = 5.0
 CALLERS = 12

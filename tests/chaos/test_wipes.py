@@ -8,11 +8,13 @@ from pathlib import Path
 
 from infrastructure.local.kafka import KafkaServer
 from tests.chaos.conftest import Drill
+from tests.chaos.extent import extent
 from tests.consistency import assert_consistent, count
 from tests.live_platform import LivePlatform
 from tests.shop import Shop, an_order
 
 LONGEST_PAUSE_S = 1.0
+TIMES = extent(1, 4)
 
 
 def _wipe(platform: LivePlatform, server: str) -> Callable[[], None]:
@@ -36,9 +38,10 @@ async def test_a_kafka_killed_and_wiped_while_orders_come_in_is_published_to_fro
 ) -> None:
     before = _cluster_id(platform)
     async with drill():
-        await asyncio.sleep(draw.uniform(0.2, LONGEST_PAUSE_S))
-        await asyncio.to_thread(platform.kill, "kafka", _wipe(platform, "kafka"))
-        await asyncio.to_thread(platform.await_ready, "kafka")
+        for _ in range(TIMES):
+            await asyncio.sleep(draw.uniform(0.2, LONGEST_PAUSE_S))
+            await asyncio.to_thread(platform.kill, "kafka", _wipe(platform, "kafka"))
+            await asyncio.to_thread(platform.await_ready, "kafka")
         await asyncio.sleep(1)
     assert _cluster_id(platform) != before
 
@@ -47,7 +50,7 @@ async def test_a_redis_flushed_while_orders_come_in_is_filled_again(
     drill: Drill, draw: random.Random, flush_redis: Callable[[], None]
 ) -> None:
     async with drill():
-        for _ in range(2):
+        for _ in range(2 * TIMES):
             await asyncio.sleep(draw.uniform(0.2, LONGEST_PAUSE_S))
             await asyncio.to_thread(flush_redis)
         await asyncio.sleep(1)
@@ -57,9 +60,10 @@ async def test_a_redis_killed_and_wiped_while_orders_come_in_is_filled_again(
     platform: LivePlatform, drill: Drill, draw: random.Random
 ) -> None:
     async with drill():
-        await asyncio.sleep(draw.uniform(0.2, LONGEST_PAUSE_S))
-        await asyncio.to_thread(platform.kill, "redis", _wipe(platform, "redis"))
-        await asyncio.to_thread(platform.await_ready, "redis")
+        for _ in range(TIMES):
+            await asyncio.sleep(draw.uniform(0.2, LONGEST_PAUSE_S))
+            await asyncio.to_thread(platform.kill, "redis", _wipe(platform, "redis"))
+            await asyncio.to_thread(platform.await_ready, "redis")
         await asyncio.sleep(1)
 
 

@@ -16,6 +16,7 @@ from domain.order import decisions
 from domain.order.decisions import LARGEST_QUANTITY, MOST_LINES, LineToCancel
 from domain.order.events import (
     CancelledLine,
+    CancelReason,
     OrderCancelled,
     OrderEvent,
     OrderLine,
@@ -27,6 +28,7 @@ from domain.order.state import Order, OrderStatus, evolve
 from domain.personal import Address, PersonalData
 
 ORDER_ID = OrderId(UUID(int=1))
+WHY = CancelReason.OTHER
 
 
 def line(number: int = 1, sku: str = "A", quantity: int = 5, price: int = 100) -> OrderLine:
@@ -123,15 +125,17 @@ def test_a_bad_order_is_refused(changes: dict[str, Any], code: str, field: str |
 
 
 def test_a_pending_order_is_cancelled_whole() -> None:
-    events = decisions.cancel(given(place()), reason="changed my mind")
-    assert events == (OrderCancelled(ORDER_ID, "changed my mind"),)
+    events = decisions.cancel(given(place()), reason="changed my mind", reason_code=WHY)
+    assert events == (OrderCancelled(ORDER_ID, "changed my mind", WHY),)
 
 
 def test_a_cancelled_order_is_not_cancelled_again() -> None:
-    order = given([*place(), OrderCancelled(ORDER_ID, "x")])
+    order = given([*place(), OrderCancelled(ORDER_ID, "x", WHY)])
     for decide in (
-        lambda: decisions.cancel(order, reason="y"),
-        lambda: decisions.cancel_lines(order, lines=[LineToCancel(Sku("A"), 1)], reason="y"),
+        lambda: decisions.cancel(order, reason="y", reason_code=WHY),
+        lambda: decisions.cancel_lines(
+            order, lines=[LineToCancel(Sku("A"), 1)], reason="y", reason_code=WHY
+        ),
     ):
         error = refused(decide)
         assert error.code == "illegal_transition"
@@ -140,15 +144,21 @@ def test_a_cancelled_order_is_not_cancelled_again() -> None:
 
 def test_pieces_are_cancelled_by_line() -> None:
     order = given(place(lines=[line(1, "A"), line(2, "B")]))
-    events = decisions.cancel_lines(order, lines=[LineToCancel(Sku("B"), 2)], reason="damaged")
-    assert events == (OrderLinesCancelled(ORDER_ID, (CancelledLine(2, Sku("B"), 2),), "damaged"),)
+    events = decisions.cancel_lines(
+        order, lines=[LineToCancel(Sku("B"), 2)], reason="damaged", reason_code=WHY
+    )
+    assert events == (
+        OrderLinesCancelled(ORDER_ID, (CancelledLine(2, Sku("B"), 2),), "damaged", WHY),
+    )
 
 
 def test_with_the_last_piece_the_order_is_cancelled() -> None:
     first = place(lines=[line(1, "A", 2)])
-    one = decisions.cancel_lines(given(first), lines=[LineToCancel(Sku("A"), 1)], reason="x")
+    one = decisions.cancel_lines(
+        given(first), lines=[LineToCancel(Sku("A"), 1)], reason="x", reason_code=WHY
+    )
     two = decisions.cancel_lines(
-        given([*first, *one]), lines=[LineToCancel(Sku("A"), 1)], reason="x"
+        given([*first, *one]), lines=[LineToCancel(Sku("A"), 1)], reason="x", reason_code=WHY
     )
     assert [type(event) for event in two] == [OrderLinesCancelled, OrderCancelled]
 
@@ -167,15 +177,20 @@ def test_with_the_last_piece_the_order_is_cancelled() -> None:
 )
 def test_a_bad_cancellation_is_refused(lines: Sequence[LineToCancel], code: str) -> None:
     order = given(place(lines=[line(1, "A"), line(2, "B"), line(3, "B", price=200)]))
-    assert refused(lambda: decisions.cancel_lines(order, lines=lines, reason="x")).code == code
+    assert (
+        refused(
+            lambda: decisions.cancel_lines(order, lines=lines, reason="x", reason_code=WHY)
+        ).code
+        == code
+    )
 
 
 def test_a_line_number_tells_two_lines_of_one_sku_apart() -> None:
     order = given(place(lines=[line(1, "B"), line(2, "B", price=200)]))
     [event] = decisions.cancel_lines(
-        order, lines=[LineToCancel(Sku("B"), 1, line_number=2)], reason="x"
+        order, lines=[LineToCancel(Sku("B"), 1, line_number=2)], reason="x", reason_code=WHY
     )
-    assert event == OrderLinesCancelled(ORDER_ID, (CancelledLine(2, Sku("B"), 1),), "x")
+    assert event == OrderLinesCancelled(ORDER_ID, (CancelledLine(2, Sku("B"), 1),), "x", WHY)
 
 
 @for_any(
@@ -192,7 +207,7 @@ def test_pieces_are_conserved_whatever_is_cancelled(
         order = given(events)
         wish = [LineToCancel(Sku(f"S{number}"), quantity)]
         try:
-            events += decisions.cancel_lines(order, lines=wish, reason="x")
+            events += decisions.cancel_lines(order, lines=wish, reason="x", reason_code=WHY)
         except DomainError:
             continue
         cancelled += quantity
@@ -204,4 +219,4 @@ def test_pieces_are_conserved_whatever_is_cancelled(
 
 def test_a_stream_that_does_not_begin_with_a_placed_order_is_a_crash() -> None:
     with pytest.raises(AssertionError):
-        evolve(None, OrderCancelled(ORDER_ID, "x"))
+        evolve(None, OrderCancelled(ORDER_ID, "x", WHY))

@@ -54,8 +54,8 @@ def test_an_order_is_placed_read_listed_cancelled_and_remembered(shop: Shop) -> 
     history = shop.client.get(f"/v1/orders/{order_id}/history").json()["items"]
     assert [(item["type"], item["position"]) for item in history] == [
         ("order.placed.v1", placed["position"]),
-        ("order.lines_cancelled.v1", part["position"]),
-        ("order.cancelled.v1", cancelled["position"]),
+        ("order.lines_cancelled.v2", part["position"]),
+        ("order.cancelled.v2", cancelled["position"]),
     ]
     assert {item["actor"]["subject"] for item in history} == {"my-shop"}
 

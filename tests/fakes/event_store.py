@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
+from typing import TypeVar
 from uuid import UUID, uuid4
 
 from commands.ports import (
@@ -16,15 +17,18 @@ from commands.ports import (
     Stream,
     VersionConflictError,
 )
+from domain.aggregate import Aggregate
 from domain.envelope import Recorded
 from domain.errors import DomainError
 from domain.ids import OrderId, OrderNumber, StreamId, format_order_number
 from domain.order.events import OrderCancelled, OrderEvent, OrderLinesCancelled, OrderPlaced
 
+S = TypeVar("S")
+
 TYPES: Mapping[type, str] = {
     OrderPlaced: "order.placed.v1",
-    OrderLinesCancelled: "order.lines_cancelled.v1",
-    OrderCancelled: "order.cancelled.v1",
+    OrderLinesCancelled: "order.lines_cancelled.v2",
+    OrderCancelled: "order.cancelled.v2",
 }
 
 
@@ -48,12 +52,15 @@ class InMemoryEventStore:
         self._require_up()
         return [recorded for recorded in self.log if recorded.order_id == order_id]
 
-    async def load(self, stream: StreamId) -> Stream:
+    async def load(self, stream: StreamId, aggregate: Aggregate[S, OrderEvent]) -> Stream[S]:
         self._require_up()
-        found = [recorded for recorded in self.log if recorded.stream == stream]
+        found = self._of(stream)
+        state: S | None = None
+        for recorded in found:
+            state = aggregate.evolve(state, recorded.event)
         return Stream(
             stream=stream,
-            events=[recorded.event for recorded in found],
+            state=state,
             version=len(found),
             position=found[-1].position if found else 0,
             last_hash=self._hash(found),
@@ -79,12 +86,12 @@ class InMemoryEventStore:
             self.conflicts -= 1
             raise VersionConflictError
         for stream, version in append.expected.items():
-            if (await self.load(stream)).version != version:
+            if len(self._of(stream)) != version:
                 raise VersionConflictError
         for scope, name in append.unique.items():
             if (scope, name) in self._names:
                 raise NameTakenError(scope, self._names[scope, name])
-        if append.last_hash != (await self.load(append.stream)).last_hash:
+        if append.last_hash != self._hash(self._of(append.stream)):
             raise VersionConflictError
         self._names |= dict.fromkeys(append.unique.items(), append.order_id)
         self._record(append)
@@ -96,7 +103,7 @@ class InMemoryEventStore:
 
     def _record(self, append: Append) -> None:
         for envelope, event in append.events:
-            version = 1 + sum(known.stream == append.stream for known in self.log)
+            version = 1 + len(self._of(append.stream))
             self.log.append(
                 Recorded(
                     position=len(self.log) + 1,
@@ -109,6 +116,9 @@ class InMemoryEventStore:
                     event=event,
                 )
             )
+
+    def _of(self, stream: StreamId) -> Sequence[Recorded[OrderEvent]]:
+        return [recorded for recorded in self.log if recorded.stream == stream]
 
     def _require_up(self) -> None:
         if self.is_down:

@@ -12,6 +12,7 @@ from domain.ids import ClientId, CustomerId, OrderId, OrderNumber, Sku, StreamId
 from domain.money import Currency
 from domain.order.events import (
     CancelledLine,
+    CancelReason,
     OrderCancelled,
     OrderEvent,
     OrderLine,
@@ -53,8 +54,10 @@ def placed(
 
 HISTORY: tuple[OrderEvent, ...] = (
     placed(),
-    OrderLinesCancelled(ORDER_ID, (CancelledLine(1, Sku("A"), 2),), "damaged"),
-    OrderCancelled(ORDER_ID, "changed my mind"),
+    OrderLinesCancelled(
+        ORDER_ID, (CancelledLine(1, Sku("A"), 2),), "damaged", CancelReason.INVENTORY
+    ),
+    OrderCancelled(ORDER_ID, "changed my mind", CancelReason.CUSTOMER),
 )
 
 

@@ -14,6 +14,9 @@
 --             stream), 'name_taken' (detail: scope/order id), 'data_key_raced' (detail: customer)
 --   position  of its last event; of the first answer's for 'replayed'
 --
+-- Nobody holds the lock for more than 2 s: a client that freezes between its call and the end of
+-- the transaction loses its session then (transaction_timeout, PostgreSQL 17 or later).
+--
 -- Atomic: yes. The advisory lock is held from here to the end of the commit, so the order of
 -- positions is the order of commits, and a reader who has seen position n never misses one
 -- below. VOLATILE and READ COMMITTED: each statement below the lock sees all earlier commits.
@@ -38,6 +41,7 @@ DECLARE
     v_answered bigint[];
 BEGIN
     PERFORM pg_advisory_xact_lock(hashtextextended('ordertrail.log', 0));
+    PERFORM set_config('transaction_timeout', '2s', true);
 
     IF EXISTS (
         SELECT FROM unnest(e_append, e_stream) AS e (a, stream)

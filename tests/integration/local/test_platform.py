@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -23,8 +22,6 @@ from infrastructure.local.kafka import KafkaServer
 from infrastructure.local.ports import free_port
 
 from .conftest import Platform
-
-WARM_WITHIN_S = 20
 
 
 @pytest.fixture
@@ -49,7 +46,8 @@ def test_all_data_survives_a_restart_and_kills(
     real.up("servers")
     settings = _environment(real)
     kafka: dict[str, Any] = {"bootstrap.servers": settings["ORDERTRAIL_KAFKA_BOOTSTRAP"]}
-    with psycopg.connect(settings["ORDERTRAIL_POSTGRES_URL"], autocommit=True) as connection:
+    owner = settings["ORDERTRAIL_POSTGRES_OWNER_URL"]
+    with psycopg.connect(owner, autocommit=True) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
     with redis.Redis.from_url(settings["ORDERTRAIL_REDIS_URL"]) as client:
         client.set("kept", "42")
@@ -73,9 +71,7 @@ def test_all_data_survives_a_restart_and_kills(
     assert len(pids) > 9
     os.kill(pids[0], signal.SIGKILL)
     all_end(pids)
-    started = time.monotonic()
     real.up("servers")
-    assert time.monotonic() - started < WARM_WITHIN_S
     assert _environment(real) == settings
     _assert_kept(settings)
 
@@ -89,12 +85,12 @@ def test_all_data_survives_a_restart_and_kills(
     shutil.rmtree(real.home.path / "kafka")
     real.up("servers")
     assert _cluster_id(real) != cluster_id
-    with psycopg.connect(settings["ORDERTRAIL_POSTGRES_URL"]) as connection:
+    with psycopg.connect(settings["ORDERTRAIL_POSTGRES_OWNER_URL"]) as connection:
         assert connection.execute("SELECT answer FROM kept").fetchone() == (42,)
 
 
 def _assert_kept(settings: dict[str, str]) -> None:
-    with psycopg.connect(settings["ORDERTRAIL_POSTGRES_URL"]) as connection:
+    with psycopg.connect(settings["ORDERTRAIL_POSTGRES_OWNER_URL"]) as connection:
         assert connection.execute("SELECT answer FROM kept").fetchone() == (42,)
         migrated = connection.execute("SELECT count(*) > 0 FROM migrations").fetchone()
         assert migrated == (True,)

@@ -19,7 +19,7 @@ from tests.integration.pipeline.conftest import Pipeline
 
 @contextlib.contextmanager
 def poisoned(
-    pipeline: Pipeline, order_id: OrderId, *, healed: str = "order.cancelled.v1"
+    pipeline: Pipeline, order_id: OrderId, *, healed: str = "order.cancelled.v2"
 ) -> Iterator[None]:
     """Make the order's second event one that no version knows; heal it in the end."""
     with psycopg.connect(pipeline.store.postgres_url.get_secret_value(), autocommit=True) as sql:
@@ -77,7 +77,7 @@ async def test_the_next_event_of_a_healed_order_brings_it_back(pipeline: Pipelin
     bad = await pipeline.place(0)
     await pipeline.cancel(bad.order_id, pieces=1)
     with pipeline.relay(), pipeline.projector():
-        with poisoned(pipeline, bad.order_id, healed="order.lines_cancelled.v1"):
+        with poisoned(pipeline, bad.order_id, healed="order.lines_cancelled.v2"):
             await asyncio.to_thread(pipeline.await_complete, 2)
             assert len(list(dead_letters(pipeline).all())) == 1
         last = await pipeline.cancel(bad.order_id)
