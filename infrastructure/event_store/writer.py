@@ -105,7 +105,7 @@ class GroupCommitWriter:
                 await self._commit(batch)
 
     def _half(self) -> int:
-        """Say how many may go now: callers of the last batch are there, but have only just heard."""
+        """Say how many may go now; callers of the last batch are there, but have just heard."""
         there = len(self._waiting) + self._last_batch
         return min(MOST_APPENDS, max(FEW_APPENDS, (there + 1) // 2))
 
@@ -118,10 +118,7 @@ class GroupCommitWriter:
         events = 0
         left: list[_Waiting] = []
         while (
-            self._waiting
-            and len(batch) < most
-            and len(left) < MOST_LEFT
-            and events < MOST_EVENTS
+            self._waiting and len(batch) < most and len(left) < MOST_LEFT and events < MOST_EVENTS
         ):
             waiting = self._waiting.popleft()
             if waiting.done.cancelled():

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-LOOK_EVERY_S = 0.002
+LOOK_EVERY_S = 0.01
 WITHIN_S = 300.0
 
 
