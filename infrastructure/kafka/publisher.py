@@ -23,7 +23,8 @@ ROOM_S = 0.1
 PRODUCER = {
     "enable.idempotence": True,
     "acks": "all",
-    "linger.ms": 1,
+    # For whole batches when there is much to send; who waits for acknowledgements cuts it short.
+    "linger.ms": 20,
     "compression.type": "lz4",
     "allow.auto.create.topics": False,
     # A success is nobody's concern by itself: that all are acknowledged is asked for.
