@@ -28,6 +28,6 @@ def test_row_gives_a_ratio_to_each_of_its_floors(name: str, stack: Stack) -> Non
     for row in rows:
         assert row.bars
         for bar in row.bars:
-            assert all(ratio > 0 for ratio in row.ratios(bar.floor))
+            assert all(ratio >= 0 for ratio in row.ratios(bar.floor))
     document = json.loads(json.dumps({"rows": [row.as_json() for row in rows]}))
     assert f"| {rows[0].name} |" in markdown(document)
