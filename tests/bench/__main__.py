@@ -4,9 +4,7 @@ Rule: it starts everything itself and leaves nothing: neither processes nor file
 """
 
 import argparse
-import dataclasses
 import json
-import os
 import sys
 import tempfile
 import time
@@ -17,7 +15,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.bench.report import Row, markdown, show
+from tests.bench.report import Row, as_document, markdown, show
 from tests.bench.rounds import Effort
 from tests.bench.stack import Stack
 
@@ -32,7 +30,7 @@ Measure = Callable[[Stack, Effort], Sequence[Row]]
 def main() -> None:
     arguments = _arguments()
     if arguments.markdown:
-        print(markdown(json.loads(arguments.json.read_text())))  # noqa: T201  # to be redirected
+        sys.stdout.write(markdown(json.loads(arguments.json.read_text())) + "\n")
         return
     effort = Effort(arguments.rounds, arguments.seconds, arguments.long, arguments.scale)
     everything = (*ROWS, *LONG_ROWS) if arguments.long else ROWS
@@ -49,13 +47,7 @@ def main() -> None:
             with Stack(Path(folder) / name) as stack:
                 rows += _measure(name)(stack, effort)
     show(rows, console)
-    document = {
-        "machine": {"cpus": os.cpu_count(), "load_average": os.getloadavg()},
-        "began_at": began_at.isoformat(timespec="seconds"),
-        "effort": dataclasses.asdict(effort),
-        "seconds": round(time.monotonic() - started),
-        "rows": [row.as_json() for row in rows],
-    }
+    document = as_document(rows, effort, began_at, time.monotonic() - started)
     arguments.json.write_text(json.dumps(document, indent=2) + "\n")
     console.print(f"{document['seconds']} s; written to {arguments.json}")
 

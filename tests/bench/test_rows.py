@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from importlib import import_module
 
 import pytest
 
 from tests.bench.__main__ import ROWS
-from tests.bench.report import markdown
+from tests.bench.report import as_document, markdown
 from tests.bench.rounds import Effort
 from tests.bench.stack import Stack
 
@@ -29,5 +30,5 @@ def test_row_gives_a_ratio_to_each_of_its_floors(name: str, stack: Stack) -> Non
         assert row.bars
         for bar in row.bars:
             assert all(ratio >= 0 for ratio in row.ratios(bar.floor))
-    document = json.loads(json.dumps({"rows": [row.as_json() for row in rows]}))
+    document = json.loads(json.dumps(as_document(rows, LEAST, datetime.now(UTC), 1.0)))
     assert f"| {rows[0].name} |" in markdown(document)
