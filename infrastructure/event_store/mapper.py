@@ -9,7 +9,6 @@ hash before it, so each stream is a chain, and an event can't be changed alone.
 """
 
 import hashlib
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -43,8 +42,7 @@ class _State(msgspec.Struct, omit_defaults=True):
     traceparent: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class LogEntry:
+class LogEntry(msgspec.Struct, frozen=True):
     """One row of the log, or one message of it, as stored."""
 
     position: int

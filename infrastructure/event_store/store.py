@@ -141,6 +141,9 @@ class PostgresEventStore:
         previous = append.last_hash
         version = append.expected[append.stream]
         for envelope, event in append.events:
+            if events:
+                before = events[-1]
+                previous = event_hash(append.stream, version, before.topic, before.state)
             version += 1
             stored = self._mapper.to_stored(
                 append.stream,
@@ -150,7 +153,6 @@ class PostgresEventStore:
                 customer_id=append.customer_id,
                 previous_hash=previous,
             )
-            previous = event_hash(append.stream, version, stored.topic, stored.state)
             events.append(stored)
         wrapped = self._keys.wrapped(append.customer_id)
         return StoredAppend(

@@ -23,7 +23,8 @@ from infrastructure.event_store.mapper import LogEntry
 SOURCE = b"/ordertrail/event-store"
 CHECKPOINT_TYPE = "ordertrail.checkpoint.v1"
 
-Headers: TypeAlias = list[tuple[str, bytes]]
+Headers: TypeAlias = list[tuple[str, str | bytes | None]]
+"""What `Producer.produce` takes as it is."""
 
 
 class _Published(msgspec.Struct):
@@ -60,7 +61,7 @@ _decoder = msgspec.json.Decoder(_Published)
 def event_headers(entry: LogEntry) -> Headers:
     """Write the CloudEvents attributes of an entry."""
     published = _decoder.decode(entry.state)
-    headers = [
+    headers: Headers = [
         ("ce_specversion", b"1.0"),
         ("ce_id", published.event_id.encode()),
         ("ce_type", entry.type.encode()),

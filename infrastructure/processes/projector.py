@@ -30,7 +30,7 @@ from infrastructure.settings import KafkaSettings, Settings
 BATCH = 500
 POLL_S = 0.2
 CHECK_S = 2.0
-"""How often a quiet projector makes sure that neither Kafka nor Redis was wiped."""
+"""How often it makes sure that neither Kafka nor Redis was wiped, and commits its offsets."""
 ASSIGNED_WITHIN_S = 20.0
 """How long to wait for partitions: a dead member's 10 s, and some. Kafka may forget who waits."""
 
@@ -76,6 +76,7 @@ class Projector:
                 if time.monotonic() - checked_at > CHECK_S:
                     checked_at = time.monotonic()
                     subscription.check_progress()
+                    subscription.commit()
                     found = topics.find_topic(admin, self._kafka.order_topic)
                     if found != topic:
                         raise TopicChangedError(f"{topic} is now {found}")
@@ -150,6 +151,15 @@ class _Subscription:
             if stored != shard.progress:
                 self._read_on(partition, shard, stored)
 
+    def commit(self) -> None:
+        """Tell Kafka's tools where reading goes on. Each batch would cost Kafka more than it is."""
+        offsets = [
+            TopicPartition(self._topic.topic, partition, shard.next_offset)
+            for partition, shard in self._shards.items()
+        ]
+        if offsets:
+            self._consumer.commit(offsets=offsets, asynchronous=True)
+
     def close(self) -> None:
         self._consumer.close()
 
@@ -161,11 +171,6 @@ class _Subscription:
             shard.project(batch)
         except ProgressMovedError as moved:
             self._read_on(partition, shard, moved.stored)
-            return
-        self._consumer.commit(
-            offsets=[TopicPartition(self._topic.topic, partition, shard.next_offset)],
-            asynchronous=True,
-        )
 
     def _read_on(self, partition: int, shard: ShardProjection, stored: str) -> None:
         """Go on from what Redis has: another projector was here, or what was applied is lost."""

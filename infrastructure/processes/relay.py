@@ -16,7 +16,6 @@ from contextlib import closing
 
 import psycopg
 import structlog
-from confluent_kafka import KafkaError, Message, Producer
 from confluent_kafka.admin import AdminClient
 from prometheus_client import Counter, Gauge
 from psycopg.rows import DictRow, dict_row
@@ -24,9 +23,9 @@ from psycopg.rows import DictRow, dict_row
 from infrastructure.event_store.mapper import LogEntry
 from infrastructure.event_store.recorder import CHANNEL, read_log
 from infrastructure.kafka import messages, topics
+from infrastructure.kafka.publisher import Publisher
 from infrastructure.kafka.topics import Incarnation, TopicChangedError
 from infrastructure.processes.worker import Health, run_worker
-from infrastructure.redis.layout import partition_of
 from infrastructure.settings import KafkaSettings, Settings
 
 LOCK = "SELECT pg_try_advisory_lock(hashtextextended('ordertrail.relay', 0)) AS held"
@@ -42,16 +41,20 @@ BATCH = 1_000
 POLL_S = 0.5
 """How long to wait for a notification before looking anyway."""
 STANDBY_S = 0.5
-CHECK_TOPIC_S = 5.0
+MARK_S = 0.05
+"""How often the position is stored at most: each time costs a commit, and a checkpoint."""
+MARK_BEHIND_S = 0.25
+"""The same while there is more to read at once: nobody needs to know so soon."""
+MOST_UNACKNOWLEDGED = 10_000
+"""Messages: with so many on their way, reading waits for Kafka."""
+LAST_WORDS_S = 1.0
+"""How long a relay that is stopped waits for what it has sent."""
+ACKNOWLEDGED_S = 0.001
+"""How long to wait for acknowledgements before looking for new events again."""
 CORRELATIONS_LOGGED = 20
-
 _log = structlog.get_logger(__name__)
 _published = Counter("ordertrail_relay_events", "Events published and acknowledged by Kafka")
 _position = Gauge("ordertrail_relay_position", "Log position up to which everything is published")
-
-
-class DeliveryError(Exception):
-    """Kafka did not take a message."""
 
 
 def serve(port: int) -> None:
@@ -78,8 +81,8 @@ class Relay:
             session.execute(f"LISTEN {CHANNEL}")
             client = topics.admin(self._kafka.kafka_bootstrap)
             incarnation = self._topic(client)
-            with closing(_Publisher(self._kafka, incarnation, client, session)) as publisher:
-                self._follow(session, publisher, stopping, health)
+            with closing(Publisher(self._kafka, incarnation, client)) as publisher:
+                _Follower(session, publisher, health).follow(stopping)
 
     def _topic(self, client: AdminClient) -> Incarnation:
         found = topics.find_topic(client, self._kafka.order_topic)
@@ -96,131 +99,94 @@ class Relay:
         topics.require_partitions(found, self._kafka.order_partitions)
         return found
 
-    def _follow(
-        self,
-        session: psycopg.Connection[DictRow],
-        publisher: "_Publisher",
-        stopping: threading.Event,
-        health: Health,
-    ) -> None:
-        incarnation = str(publisher.incarnation)
-        position = _read_position(session, incarnation)
-        _log.info("relay_active", topic=incarnation, position=position)
-        publisher.checkpoint(position)
-        while not stopping.is_set():
-            entries = read_log(session, after=position, limit=BATCH)
-            if entries:
-                publisher.publish(entries)
-                position = entries[-1].position
-                _write_position(session, incarnation, position)
-                _tell(entries)
-            health.good()
-            _position.set(position)
-            if len(entries) < BATCH:
-                _await_events(session)
-            publisher.check_topic()
 
+class _Follower:
+    """Reads on and publishes; every so often it makes what is published durable: a mark.
 
-class _Publisher:
-    """The idempotent producer: what it has not acknowledged, it has not taken."""
+    Reading goes on while Kafka acknowledges what was sent, so neither waits for the other. How
+    far the log is published is marked when all that was sent is acknowledged, and only then.
+    """
 
     def __init__(
-        self,
-        kafka: KafkaSettings,
-        incarnation: Incarnation,
-        client: AdminClient,
-        session: psycopg.Connection[DictRow],
+        self, session: psycopg.Connection[DictRow], publisher: Publisher, health: Health
     ) -> None:
-        self.incarnation = incarnation
         self._session = session
-        self._client = client
-        self._topic = kafka.order_topic
-        self._checked_at = time.monotonic()
-        self._refused: list[KafkaError] = []
-        self._producer = Producer(
-            {
-                "bootstrap.servers": kafka.kafka_bootstrap,
-                "enable.idempotence": True,
-                "acks": "all",
-                "linger.ms": 1,
-                "compression.type": "lz4",
-                "allow.auto.create.topics": False,
-                "log_level": 2,
-            }
-        )
+        self._publisher = publisher
+        self._health = health
+        self._incarnation = str(publisher.incarnation)
+        self._marked = self._sent = _read_position(session, self._incarnation)
+        self._marked_at = 0.0
+        self._first_sent: list[LogEntry] = []
 
-    def publish(self, entries: Sequence[LogEntry]) -> None:
-        """Publish entries in order, and a checkpoint; wait until Kafka has them all.
+    def follow(self, stopping: threading.Event) -> None:
+        _log.info("relay_active", topic=self._incarnation, position=self._marked)
+        self._mark()
+        while not stopping.is_set():
+            entries = read_log(self._session, after=self._sent, limit=BATCH)
+            if entries:
+                self._send(entries)
+            behind = len(entries) == BATCH
+            if self._is_mark_due(behind=behind):
+                self._mark()
+            elif not behind:
+                self._await_news()
+            self._health.good()
+            self._publisher.check_topic()
+        if self._publisher.wait(LAST_WORDS_S):
+            self._store_mark()
 
-        Raises:
-            DeliveryError: Kafka refused one; what came before it may be published.
-        """
-        for entry in entries:
-            if entry.order_id is None:
-                raise DeliveryError(f"{entry.stream} belongs to no order")
-            self._produce(
-                partition_of(entry.order_id, self.incarnation.partitions),
-                str(entry.order_id).encode(),
-                entry.state,
-                messages.event_headers(entry),
-            )
-        self.checkpoint(entries[-1].position)
+    def _send(self, entries: Sequence[LogEntry]) -> None:
+        self._publisher.send(entries)
+        self._sent = entries[-1].position
+        self._first_sent += entries[: CORRELATIONS_LOGGED - len(self._first_sent)]
 
-    def checkpoint(self, position: int) -> None:
-        """Tell every partition that it has all events up to `position`: they stand before this."""
-        headers = messages.checkpoint_headers(position)
-        for partition in range(self.incarnation.partitions):
-            self._produce(partition, None, b"", headers)
-        self._await_acknowledgements()
+    def _is_mark_due(self, *, behind: bool) -> bool:
+        if self._sent == self._marked:
+            return False
+        if self._publisher.unacknowledged >= MOST_UNACKNOWLEDGED:
+            return True
+        return self._mark_in_s(MARK_BEHIND_S if behind else MARK_S) <= 0
 
-    def check_topic(self) -> None:
-        """Make sure, every few seconds, that Kafka was not wiped meanwhile."""
-        if time.monotonic() - self._checked_at < CHECK_TOPIC_S:
+    def _mark_in_s(self, every_s: float) -> float:
+        return self._marked_at + every_s - time.monotonic()
+
+    def _await_news(self) -> None:
+        if self._publisher.unacknowledged:
+            self._publisher.wait(ACKNOWLEDGED_S)
             return
-        self._checked_at = time.monotonic()
-        found = topics.find_topic(self._client, self._topic)
-        if found != self.incarnation:
-            raise TopicChangedError(f"{self.incarnation} is now {found}")
+        timeout_s = POLL_S if self._sent == self._marked else max(0.0, self._mark_in_s(MARK_S))
+        for _ in self._session.notifies(timeout=timeout_s, stop_after=1):
+            pass  # all that have come: one look at the log answers them
 
-    def close(self) -> None:
-        """Drop what was not acknowledged: it is published again from the durable position."""
-        self._producer.purge()
-        self._producer.flush(1.0)
-
-    def _produce(
-        self, partition: int, key: bytes | None, value: bytes, headers: messages.Headers
-    ) -> None:
-        while True:
-            try:
-                self._producer.produce(
-                    self._topic,
-                    value=value,
-                    key=key,
-                    partition=partition,
-                    headers=list(headers),
-                    on_delivery=self._on_delivery,
-                )
-            except BufferError:
-                self._producer.poll(0.1)
-            else:
-                return
-
-    def _await_acknowledgements(self) -> None:
-        while self._producer.flush(1.0):
+    def _mark(self) -> None:
+        """Send a checkpoint, wait until Kafka has everything, and store how far that is."""
+        self._publisher.send_checkpoint(self._sent)
+        while not self._publisher.wait(1.0):
             # Kafka may be away for long: show that this relay lives, and see that it has the lock.
             self._session.execute("SELECT 1")
             # And it may come back empty: don't wait on a topic that is gone.
-            self.check_topic()
-            self._raise_refused()
-        self._raise_refused()
+            self._publisher.check_topic()
+        self._store_mark()
 
-    def _raise_refused(self) -> None:
-        if self._refused:
-            raise DeliveryError(str(self._refused[0]))
+    def _store_mark(self) -> None:
+        if self._sent != self._marked:
+            _write_position(self._session, self._incarnation, self._sent)
+            self._tell()
+        self._marked, self._marked_at = self._sent, time.monotonic()
+        _position.set(self._marked)
 
-    def _on_delivery(self, error: KafkaError | None, _message: Message) -> None:
-        if error is not None:
-            self._refused.append(error)
+    def _tell(self) -> None:
+        events = self._sent - self._marked  # positions have no gaps
+        _published.inc(events)
+        ids = dict.fromkeys(messages.correlation_id(entry) for entry in self._first_sent)
+        self._first_sent.clear()
+        _log.info(
+            "published",
+            events=events,
+            first=self._marked + 1,
+            last=self._sent,
+            correlation_ids=list(ids),
+        )
 
 
 def _become_active(
@@ -239,11 +205,6 @@ def _become_active(
     return False
 
 
-def _await_events(session: psycopg.Connection[DictRow]) -> None:
-    for _ in session.notifies(timeout=POLL_S, stop_after=1):
-        return
-
-
 def _read_position(session: psycopg.Connection[DictRow], incarnation: str) -> int:
     row = session.execute(
         "SELECT position FROM relay_positions WHERE topic_incarnation = %s", [incarnation]
@@ -256,17 +217,4 @@ def _write_position(session: psycopg.Connection[DictRow], incarnation: str, posi
         "INSERT INTO relay_positions VALUES (%s, %s)"
         " ON CONFLICT (topic_incarnation) DO UPDATE SET position = excluded.position",
         [incarnation, position],
-    )
-
-
-def _tell(entries: Sequence[LogEntry]) -> None:
-    _published.inc(len(entries))
-    _log.info(
-        "published",
-        events=len(entries),
-        first=entries[0].position,
-        last=entries[-1].position,
-        correlation_ids=list(
-            dict.fromkeys(messages.correlation_id(entry) for entry in entries[:CORRELATIONS_LOGGED])
-        ),
     )

@@ -5,17 +5,17 @@ Rule: it starts everything itself and leaves nothing: neither processes nor file
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 
 from rich.console import Console
 
-from tests.bench.report import Row, show
+from tests.bench.report import Row, as_document, markdown, show
 from tests.bench.rounds import Effort
 from tests.bench.stack import Stack
 
@@ -29,12 +29,15 @@ Measure = Callable[[Stack, Effort], Sequence[Row]]
 
 def main() -> None:
     arguments = _arguments()
+    if arguments.markdown:
+        sys.stdout.write(markdown(json.loads(arguments.json.read_text())) + "\n")
+        return
     effort = Effort(arguments.rounds, arguments.seconds, arguments.long, arguments.scale)
     everything = (*ROWS, *LONG_ROWS) if arguments.long else ROWS
     names: Sequence[str] = arguments.names or everything
     console = Console(width=None if sys.stdout.isatty() else 160)
     rows: list[Row] = []
-    started = time.monotonic()
+    began_at, started = datetime.now(UTC), time.monotonic()
     with tempfile.TemporaryDirectory(prefix="ordertrail-bench-") as folder:
         # PostgreSQL runs as another user where this is root: it must be able to get there.
         Path(folder).chmod(0o755)
@@ -44,11 +47,7 @@ def main() -> None:
             with Stack(Path(folder) / name) as stack:
                 rows += _measure(name)(stack, effort)
     show(rows, console)
-    document = {
-        "machine": {"cpus": os.cpu_count(), "load_average": os.getloadavg()},
-        "seconds": round(time.monotonic() - started),
-        "rows": [row.as_json() for row in rows],
-    }
+    document = as_document(rows, effort, began_at, time.monotonic() - started)
     arguments.json.write_text(json.dumps(document, indent=2) + "\n")
     console.print(f"{document['seconds']} s; written to {arguments.json}")
 
@@ -63,6 +62,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(KNOWN)}")
     parser.add_argument("--long", action="store_true", help="also the rows that take many minutes")
     parser.add_argument("--json", type=Path, default=JSON_FILE, help="where to write the figures")
+    parser.add_argument(
+        "--markdown", action="store_true", help="measure nothing: print the written figures"
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.0, help="of one measurement")
     parser.add_argument(

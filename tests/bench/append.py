@@ -5,8 +5,9 @@ import gc
 import re
 import subprocess
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -24,8 +25,8 @@ from infrastructure.local.program import inherited_environment
 from tests.bench.floors import open_stock_recorder
 from tests.bench.orders import appends
 from tests.bench.report import Bar, Row
-from tests.bench.rounds import Effort, interleave
-from tests.bench.stack import Stack
+from tests.bench.rounds import Contender, Effort, interleave
+from tests.bench.stack import Platform, Stack
 
 CALLERS = 64
 APPENDS_PER_S = 5_000
@@ -46,17 +47,9 @@ INSERT = (
 
 def measure(stack: Stack, effort: Effort) -> Sequence[Row]:
     platform = stack.platform()
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        opened = open_event_store(
-            platform.settings["ORDERTRAIL_POSTGRES_URL"],
-            read_master_key(platform.master_key_file),
-            pool_size=8,
-            pool_timeout_s=5,
-        )
-        store = runner.run(opened.__aenter__())
-        ours = _Ours(runner, store)
+    with appender(platform) as ours:
         ours(0.1)
-        state = _a_state(platform.owner_url)
+        state = a_state(platform.owner_url)
         figures = interleave(
             {
                 "ours": ours,
@@ -65,9 +58,25 @@ def measure(stack: Stack, effort: Effort) -> Sequence[Row]:
             },
             effort,
         )
-        runner.run(opened.__aexit__(None, None, None))
     bars = [Bar("pgbench", 1.0), Bar("stock recorder", 10.0)]
     return [Row("append", "events/s", figures, bars, {"bytes of one state": len(state)})]
+
+
+@contextmanager
+def appender(platform: Platform) -> Iterator[Contender]:
+    """Open the event store, and give what appends to it by 64 callers at once."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        opened = open_event_store(
+            platform.settings["ORDERTRAIL_POSTGRES_URL"],
+            read_master_key(platform.master_key_file),
+            pool_size=8,
+            pool_timeout_s=5,
+        )
+        store = runner.run(opened.__aenter__())
+        try:
+            yield _Ours(runner, store)
+        finally:
+            runner.run(opened.__aexit__(None, None, None))
 
 
 class _Ours:
@@ -160,7 +169,7 @@ class _Stock:
         return appended
 
 
-def _a_state(url: str) -> bytes:
+def a_state(url: str) -> bytes:
     """Give the bytes of an event that was just stored, so that the floors store as many."""
     with psycopg.connect(url) as connection:
         row = connection.execute("SELECT state FROM events LIMIT 1").fetchone()

@@ -6,9 +6,8 @@ It counts statuses and takes the time of each answer; it reads no bodies.
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import cast
 
 HEAD_END = b"\r\n\r\n"
@@ -32,21 +31,29 @@ class Load:
         return ordered[min(len(ordered) - 1, int(len(ordered) * q))]
 
 
-class _Connection(asyncio.Protocol):
-    """Sends the next request when the answer to the last one is complete."""
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """One answer's head in lower case, and when it was whole (`time.perf_counter`)."""
 
-    def __init__(self, requests: Iterator[bytes], load: Load, done: asyncio.Future[None]) -> None:
-        self._requests = requests
-        self._load = load
-        self._done = done
+    status: int
+    head: bytes
+    sent_at: float
+    at: float
+
+
+class Connection(asyncio.Protocol):
+    """A keep-alive connection: one request at a time, and `on_answer` when its answer is whole."""
+
+    def __init__(self, on_answer: "Callable[[Connection, Answered], None]") -> None:
+        self._on_answer = on_answer
         self._buffer = b""
         self._sent_at = 0.0
         self._transport: asyncio.WriteTransport | None = None
+        self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports write, and are not asyncio's class that says so.
         self._transport = cast("asyncio.WriteTransport", transport)
-        self._send()
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
@@ -58,35 +65,59 @@ class _Connection(asyncio.Protocol):
         length = int(head[at + 15 : head.find(b"\r\n", at) if b"\r\n" in head[at:] else None])
         if len(self._buffer) < end + 4 + length:
             return
-        self._load.statuses[int(head[9:12])] += 1
-        self._load.seconds.append(time.perf_counter() - self._sent_at)
         self._buffer = b""
-        self._send()
+        answered = Answered(int(head[9:12]), head, self._sent_at, time.perf_counter())
+        self._on_answer(self, answered)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if not self._done.done():
-            self._done.set_exception(exc or ConnectionError("closed by the server"))
+        if not self.lost.done():
+            self.lost.set_exception(exc or ConnectionError("closed by the server"))
 
-    def _send(self) -> None:
+    def send(self, request: bytes) -> None:
         assert self._transport is not None
-        request = next(self._requests, None)
-        if request is None:
-            if not self._done.done():
-                self._done.set_result(None)
-            self._transport.close()
-            return
         self._sent_at = time.perf_counter()
         self._transport.write(request)
+
+    def close(self) -> None:
+        assert self._transport is not None
+        if not self.lost.done():
+            self.lost.set_result(None)
+        self._transport.close()
+
+
+async def connect(
+    port: int, connections: int, on_answer: Callable[[Connection, Answered], None]
+) -> Sequence[Connection]:
+    """Open so many connections to a port of this machine."""
+    loop = asyncio.get_running_loop()
+    made = [
+        await loop.create_connection(lambda: Connection(on_answer), "127.0.0.1", port)
+        for _ in range(connections)
+    ]
+    return [connection for _, connection in made]
 
 
 async def drive(port: int, requests: Iterator[bytes], *, connections: int) -> Load:
     """Send all requests over so many connections, each waiting for its answer."""
-    load, loop = Load(), asyncio.get_running_loop()
-    ends: list[asyncio.Future[None]] = [loop.create_future() for _ in range(connections)]
+    load = Load()
+
+    def send_next(connection: Connection) -> None:
+        request = next(requests, None)
+        if request is None:
+            connection.close()
+        else:
+            connection.send(request)
+
+    def count(connection: Connection, answered: Answered) -> None:
+        load.statuses[answered.status] += 1
+        load.seconds.append(answered.at - answered.sent_at)
+        send_next(connection)
+
+    opened = await connect(port, connections, count)
     started = time.perf_counter()
-    for end in ends:
-        await loop.create_connection(partial(_Connection, requests, load, end), "127.0.0.1", port)
-    await asyncio.gather(*ends)
+    for connection in opened:
+        send_next(connection)
+    await asyncio.gather(*(connection.lost for connection in opened))
     load.duration_s = time.perf_counter() - started
     return load
 

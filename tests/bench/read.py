@@ -29,7 +29,7 @@ def measure(stack: Stack, effort: Effort) -> Sequence[Row]:
         stack.floor("bare_constant", size) as bare,
         stack.floor("redis_get", {REDIS_URL: redis_url}) as redis_get,
     ):
-        owned = _by_owner(stack, shown)
+        owned = by_owner(stack, shown)
         keyed = _by_key(platform, shown)
         figures = interleave(
             {
@@ -45,7 +45,7 @@ def measure(stack: Stack, effort: Effort) -> Sequence[Row]:
     return [Row("GET /v1/orders/{id}", "answers/s", figures, bars, notes)]
 
 
-def _by_owner(stack: Stack, shown: Sequence[Shown]) -> Sequence[bytes]:
+def by_owner(stack: Stack, shown: Sequence[Shown]) -> Sequence[bytes]:
     """Ask for each order with the token of its customer."""
     tokens = {one.customer_id: stack.token("customer", one.customer_id) for one in shown}
     return [

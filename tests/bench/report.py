@@ -3,13 +3,18 @@
 Rule: a bar that is missed is said, never raised: a benchmark on a noisy machine is no test.
 """
 
+import dataclasses
+import os
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+
+from tests.bench.rounds import Effort
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +100,53 @@ def show(rows: Sequence[Row], console: Console) -> None:
             table.add_row("", notes)
         table.add_section()
     console.print(table)
+
+
+def as_document(
+    rows: Sequence[Row], effort: Effort, began_at: datetime, seconds: float
+) -> Mapping[str, Any]:
+    """Give a run as it is written: JSON values. `seconds`: what all of it took."""
+    return {
+        "machine": {"cpus": os.cpu_count(), "load_average": os.getloadavg()},
+        "began_at": began_at.isoformat(timespec="seconds"),
+        "effort": dataclasses.asdict(effort),
+        "seconds": round(seconds),
+        "rows": [row.as_json() for row in rows],
+    }
+
+
+def markdown(document: Mapping[str, Any]) -> str:
+    """Write a run's JSON as the table of docs/performance.md."""
+    lines = [
+        "| what | it | beside | that | ratio | least to most | bar | |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for row in document["rows"]:
+        medians = {name: statistics.median(values) for name, values in row["figures"].items()}
+        thing = next(iter(medians.values()))
+        for number, bar in enumerate(row["bars"]):
+            cells = [
+                row["name"] if number == 0 else "",
+                f"{figure(thing)} {row['unit']}" if number == 0 else "",
+                bar["floor"],
+                figure(medians[bar["floor"]]),
+                f"{bar['ratio']:.2f}",
+                f"{min(bar['ratios']):.2f} to {max(bar['ratios']):.2f}",
+                bar["bar"],
+                "met" if bar["met"] else "**not met**",
+            ]
+            lines.append(f"| {' | '.join(cells)} |")
+        if row["notes"]:
+            notes = ", ".join(f"{name}: {figure(value)}" for name, value in row["notes"].items())
+            lines.append(f"| | {notes} | | | | | | |")
+    machine, effort = document["machine"], document["effort"]
+    measured = (
+        f"{document['began_at']}, {machine['cpus']} CPUs, load average"
+        f" {machine['load_average'][1]:.1f} over the last five minutes,"
+        f" {effort['rounds']} rounds of {effort['seconds']:g} s, {document['seconds']} s in all."
+    )
+    lines += ["", measured]
+    return "\n".join(lines)
 
 
 def figure(value: float) -> str:

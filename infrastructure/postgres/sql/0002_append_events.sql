@@ -17,6 +17,10 @@
 -- Nobody holds the lock for more than 2 s: a client that freezes between its call and the end of
 -- the transaction loses its session then (transaction_timeout, PostgreSQL 17 or later).
 --
+-- Plans: made once a session (planning anew takes longer than a small batch), perhaps while the
+-- tables were all but empty. So a table is looked up row by row, which is what OFFSET 0 holds the
+-- planner to, always by an index; and arrays are joined by hashing, however long they will be.
+--
 -- Atomic: yes. The advisory lock is held from here to the end of the commit, so the order of
 -- positions is the order of commits, and a reader who has seen position n never misses one
 -- below. VOLATILE and READ COMMITTED: each statement below the lock sees all earlier commits.
@@ -30,6 +34,9 @@ CREATE FUNCTION append_events(
 ) RETURNS TABLE (append int, outcome text, detail bytea, "position" bigint)
 LANGUAGE plpgsql VOLATILE
 SET search_path = public, pg_temp
+SET enable_seqscan = off
+SET enable_nestloop = off
+SET plan_cache_mode = force_generic_plan
 AS $body$
 DECLARE
     v_head     bigint := 0;
@@ -60,7 +67,9 @@ BEGIN
                    CASE WHEN s.fingerprint = k.fingerprint THEN 'replayed' ELSE 'key_reused' END AS reason
             FROM unnest(k_append, k_caller, k_route, k_key, k_fingerprint)
                 AS k (a, caller, route, key, fingerprint)
-            JOIN answers s ON s.caller = k.caller AND s.route = k.route AND s.key = k.key
+            CROSS JOIN LATERAL (
+                SELECT * FROM answers a WHERE a.caller = k.caller AND a.route = k.route AND a.key = k.key
+                OFFSET 0) s
           UNION ALL
             SELECT c.a, 2, convert_to(c.stream, 'UTF8'), NULL, 'version_conflict'
             FROM unnest(c_append, c_stream, c_version) AS c (a, stream, version)
@@ -69,11 +78,14 @@ BEGIN
           UNION ALL
             SELECT u.a, 3, convert_to(u.scope || '/' || n.order_id, 'UTF8'), NULL, 'name_taken'
             FROM unnest(u_append, u_scope, u_name) AS u (a, scope, name)
-            JOIN unique_names n ON n.scope = u.scope AND n.name = u.name
+            CROSS JOIN LATERAL (
+                SELECT * FROM unique_names t WHERE t.scope = u.scope AND t.name = u.name OFFSET 0) n
           UNION ALL
             SELECT d.a, 4, convert_to(d.customer, 'UTF8'), NULL, 'data_key_raced'
             FROM unnest(d_append, d_customer, d_wrapped) AS d (a, customer, wrapped)
-            JOIN customer_keys s ON s.customer_id = d.customer AND s.wrapped_key IS DISTINCT FROM d.wrapped
+            CROSS JOIN LATERAL (
+                SELECT * FROM customer_keys t WHERE t.customer_id = d.customer OFFSET 0) s
+            WHERE s.wrapped_key IS DISTINCT FROM d.wrapped
         ) r
         ORDER BY r.a, r.rank
     ) f;
@@ -98,6 +110,7 @@ BEGIN
     SELECT d.customer, d.wrapped
     FROM unnest(d_append, d_customer, d_wrapped) AS d (a, customer, wrapped)
     WHERE d.a <> ALL (v_refused)
+      AND (SELECT true FROM customer_keys t WHERE t.customer_id = d.customer) IS NULL
     ON CONFLICT DO NOTHING;
 
     -- What was stored, and where each append's last event stands.

@@ -1,0 +1,114 @@
+"""The relay's producer: idempotent, and in the log's order.
+
+Rule: what it has not said to be acknowledged, it has not published. It tells only whether all
+that it was given is acknowledged: between two such moments messages of one partition can't be
+lost or overtaken, but one partition may be ahead of another.
+"""
+
+import time
+from collections.abc import Sequence
+
+from confluent_kafka import KafkaError, Message, Producer
+from confluent_kafka.admin import AdminClient
+
+from infrastructure.event_store.mapper import LogEntry
+from infrastructure.kafka import messages, topics
+from infrastructure.kafka.messages import Headers
+from infrastructure.kafka.topics import Incarnation, TopicChangedError
+from infrastructure.redis.layout import partition_of
+from infrastructure.settings import KafkaSettings
+
+CHECK_TOPIC_S = 5.0
+ROOM_S = 0.1
+PRODUCER = {
+    "enable.idempotence": True,
+    "acks": "all",
+    # For whole batches when there is much to send; who waits for acknowledgements cuts it short.
+    "linger.ms": 20,
+    "compression.type": "lz4",
+    "allow.auto.create.topics": False,
+    # A success is nobody's concern by itself: that all are acknowledged is asked for.
+    "delivery.report.only.error": True,
+    "log_level": 2,
+}
+"""The producer's settings, but for where Kafka is."""
+
+
+class DeliveryError(Exception):
+    """Kafka did not take a message."""
+
+
+class Publisher:
+    """Attributes: incarnation: the topic that it publishes to, and no other of that name."""
+
+    def __init__(self, kafka: KafkaSettings, incarnation: Incarnation, client: AdminClient) -> None:
+        self.incarnation = incarnation
+        self._client = client
+        self._topic = kafka.order_topic
+        self._checked_at = time.monotonic()
+        self._refused: list[KafkaError] = []
+        self._producer = Producer({"bootstrap.servers": kafka.kafka_bootstrap, **PRODUCER})
+
+    def send(self, entries: Sequence[LogEntry]) -> None:
+        """Hand entries over, in order. Raises DeliveryError for one that belongs to no order."""
+        partitions = self.incarnation.partitions
+        for entry in entries:
+            if entry.order_id is None:
+                raise DeliveryError(f"{entry.stream} belongs to no order")
+            self._produce(
+                partition_of(entry.order_id, partitions),
+                str(entry.order_id).encode(),
+                entry.state,
+                messages.event_headers(entry),
+            )
+
+    def send_checkpoint(self, position: int) -> None:
+        """Tell every partition that it has all events up to `position`: they stand before this."""
+        headers = messages.checkpoint_headers(position)
+        for partition in range(self.incarnation.partitions):
+            self._produce(partition, None, b"", headers)
+
+    @property
+    def unacknowledged(self) -> int:
+        """How many messages Kafka may not have yet."""
+        return len(self._producer)
+
+    def wait(self, timeout_s: float) -> bool:
+        """Send without lingering, and wait until all is acknowledged; False if it is not by then.
+
+        Raises:
+            DeliveryError: Kafka refused a message; others may be published.
+        """
+        left = self._producer.flush(timeout_s)
+        if self._refused:
+            raise DeliveryError(str(self._refused[0]))
+        return left == 0
+
+    def check_topic(self) -> None:
+        """Make sure, every few seconds, that Kafka was not wiped. Raises TopicChangedError."""
+        if time.monotonic() - self._checked_at < CHECK_TOPIC_S:
+            return
+        self._checked_at = time.monotonic()
+        found = topics.find_topic(self._client, self._topic)
+        if found != self.incarnation:
+            raise TopicChangedError(f"{self.incarnation} is now {found}")
+
+    def close(self) -> None:
+        """Drop what was not acknowledged: it is published again from the durable position."""
+        self._producer.purge()
+        self._producer.flush(1.0)
+
+    def _produce(self, partition: int, key: bytes | None, value: bytes, headers: Headers) -> None:
+        while True:
+            try:
+                self._producer.produce(
+                    self._topic, value, key, partition, on_delivery=self._report, headers=headers
+                )
+            except BufferError:
+                self._producer.poll(ROOM_S)
+            else:
+                return
+
+    def _report(self, error: KafkaError | None, _message: Message) -> None:
+        if error is not None:
+            self._refused.append(error)

@@ -1,0 +1,55 @@
+"""What the relay has stored of its progress, beside what Kafka has."""
+
+import asyncio
+import time
+from contextlib import closing
+
+import psycopg
+from confluent_kafka import Consumer, TopicPartition
+
+from infrastructure.kafka.messages import read_message
+from infrastructure.processes.worker import Health
+
+from .conftest import WAIT_S, Pipeline
+
+QUIET_S = 1.0
+
+
+async def test_a_relay_that_is_stopped_leaves_nothing_to_be_published_again(
+    pipeline: Pipeline,
+) -> None:
+    with pipeline.relay() as health:
+        await asyncio.to_thread(await_good, health)
+        await asyncio.gather(*(pipeline.place(number) for number in range(40)))
+
+    assert stored_position(pipeline) == newest_published(pipeline)
+
+
+def await_good(health: Health) -> None:
+    until = time.monotonic() + WAIT_S
+    while health.problem is not None:
+        assert time.monotonic() < until, health.problem
+        time.sleep(0.02)
+
+
+def stored_position(pipeline: Pipeline) -> int:
+    with psycopg.connect(pipeline.store.postgres_url.get_secret_value()) as connection:
+        row = connection.execute(
+            "SELECT coalesce(max(position), 0) FROM relay_positions"
+        ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def newest_published(pipeline: Pipeline) -> int:
+    """Read the topic to its end, and give the highest position of an event in it."""
+    topic, newest = pipeline.kafka.order_topic, 0
+    settings = {"bootstrap.servers": pipeline.kafka.kafka_bootstrap, "group.id": "reads-all"}
+    with closing(Consumer(settings)) as consumer:
+        partitions = range(pipeline.kafka.order_partitions)
+        consumer.assign([TopicPartition(topic, number, 0) for number in partitions])
+        while (message := consumer.poll(QUIET_S)) is not None:
+            delivered = read_message(message)
+            if delivered.entry is not None:
+                newest = max(newest, delivered.position)
+    return newest
