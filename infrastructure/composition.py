@@ -4,7 +4,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 from uuid import UUID
@@ -24,7 +24,7 @@ from infrastructure.event_store.order_history import EventStoreOrderHistory
 from infrastructure.event_store.order_reader import OrderReader
 from infrastructure.event_store.recorder import EventLogRecorder, open_datastore
 from infrastructure.event_store.sealing import DataKeys, read_master_key
-from infrastructure.event_store.store import open_event_store
+from infrastructure.event_store.store import PostgresEventStore, open_event_store
 from infrastructure.kafka import topics
 from infrastructure.observability.lag import NO_TOPIC, LagMeter
 from infrastructure.redis.views import RedisOrderViews
@@ -59,20 +59,29 @@ async def command_side(
     settings: Settings,
 ) -> AsyncIterator[tuple[Ports, Mapping[str, Check]]]:
     """Wire what the command API uses, and what tells whether it can work."""
-    async with command_ports(settings.store) as ports:
-        yield ports, checks(settings)
+    async with _event_store(settings.store) as store:
+        # By its own connections: while those work it can serve, whatever becomes of new ones.
+        yield _ports(store), {**checks(settings), "postgres": store.ping}
 
 
 @asynccontextmanager
-async def command_ports(store: StoreSettings) -> AsyncIterator[Ports]:
+async def command_ports(settings: StoreSettings) -> AsyncIterator[Ports]:
     """Wire what handlers use."""
-    async with open_event_store(
-        store.postgres_url.get_secret_value(),
-        read_master_key(store.master_key_file),
-        pool_size=store.pool_size,
-        pool_timeout_s=store.pool_timeout_s,
-    ) as event_store:
-        yield Ports(event_store, SystemClock(), RandomNames())
+    async with _event_store(settings) as store:
+        yield _ports(store)
+
+
+def _event_store(settings: StoreSettings) -> AbstractAsyncContextManager[PostgresEventStore]:
+    return open_event_store(
+        settings.postgres_url.get_secret_value(),
+        read_master_key(settings.master_key_file),
+        pool_size=settings.pool_size,
+        pool_timeout_s=settings.pool_timeout_s,
+    )
+
+
+def _ports(store: PostgresEventStore) -> Ports:
+    return Ports(store, SystemClock(), RandomNames())
 
 
 @asynccontextmanager

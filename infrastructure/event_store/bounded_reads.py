@@ -20,12 +20,12 @@ T = TypeVar("T")
 
 
 class BoundedReads:
-    """Runs reads on threads of its own."""
+    """Runs reads on threads of its own. `busy`: how many are under way or wait."""
 
     def __init__(self, name: str, *, at_once: int, waiting: int) -> None:
         self._threads = ThreadPoolExecutor(at_once, thread_name_prefix=name)
         self._most = at_once + waiting
-        self._busy = 0
+        self.busy = 0
         self._lock = threading.Lock()
 
     async def run(self, read: Callable[[], T]) -> T:
@@ -37,9 +37,9 @@ class BoundedReads:
             OrderParkedError: an event of the order can't be read.
         """
         with self._lock:
-            if self._busy >= self._most:
+            if self.busy >= self._most:
                 raise TooManyFoldsError
-            self._busy += 1
+            self.busy += 1
         running = self._threads.submit(read)
         running.add_done_callback(self._done)
         try:
@@ -52,4 +52,4 @@ class BoundedReads:
 
     def _done(self, _: "Future[T]") -> None:
         with self._lock:
-            self._busy -= 1
+            self.busy -= 1

@@ -32,12 +32,14 @@ from infrastructure.event_store.mapper import EventMapper, event_hash
 from infrastructure.event_store.recorder import ENTRIES_OF_STREAM, KEYS_BY_CUSTOMER, log_entry
 from infrastructure.event_store.sealing import CustomerForgottenError, DataKeys
 from infrastructure.event_store.writer import DatabaseUnreachableError, GroupCommitWriter
+from infrastructure.postgres.deadline import ServerHangsError, deadline
 
 S = TypeVar("S")
 
 KEY_RACES = 3
 """Two processes that make the same customer's key at once agree within two rounds."""
 READ_ATTEMPTS = 3
+READ_WITHIN_S, PING_WITHIN_S = 3.0, 0.8
 FIND_ANSWER = (
     "SELECT fingerprint, answer, position FROM answers"
     " WHERE caller = %s AND route = %s AND key = %s"
@@ -87,6 +89,10 @@ class PostgresEventStore:
             kept = [stream, last.version, aggregate.name, last_hash, snapshots.encode(state)]
             await self._read(snapshots.KEEP, kept)
         return Stream(stream, state, last.version, last.position, last_hash)
+
+    async def ping(self) -> None:
+        """See whether the store can be read. Raises StoreUnavailableError."""
+        await self._read("SELECT 1", [], within_s=PING_WITHIN_S)
 
     async def find_answer(self, request: Request) -> Answer | None:
         if request.idempotency_key is None:
@@ -165,14 +171,19 @@ class PostgresEventStore:
         )
 
     async def _read(
-        self, query: str, values: Sequence[Any] | Mapping[str, Any]
+        self,
+        query: str,
+        values: Sequence[Any] | Mapping[str, Any],
+        *,
+        within_s: float = READ_WITHIN_S,
     ) -> Sequence[dict[str, Any]]:
         for attempt in range(1, READ_ATTEMPTS + 1):
             try:
                 async with self._pool.connection() as connection:
-                    cursor = await connection.execute(query, values, prepare=True)
-                    return await cursor.fetchall()
-            except PoolTimeout as error:
+                    with deadline(connection, within_s):
+                        cursor = await connection.execute(query, values, prepare=True)
+                        return await cursor.fetchall()
+            except (PoolTimeout, ServerHangsError) as error:
                 raise StoreUnavailableError(str(error)) from error
             except (psycopg.OperationalError, psycopg.InterfaceError) as error:
                 if attempt == READ_ATTEMPTS:

@@ -29,6 +29,7 @@ from infrastructure.event_store.append_call import (
     parameters,
 )
 from infrastructure.event_store.lock_watch import LockWatch
+from infrastructure.postgres.deadline import deadline
 
 MOST_APPENDS = 256
 FEW_APPENDS = 16
@@ -39,7 +40,7 @@ MOST_LEFT = 1_024
 PATIENCE_S = 5.0
 """How long an append is tried again while the database can't be reached."""
 RETRY_S = 0.1
-CALL_TIMEOUT_S = 10.0
+CALL_WITHIN_S = 5.0
 CLIENT = f"ordertrail-append {socket.gethostname()}:{os.getpid()}"[:63]
 """What PostgreSQL and the metrics call this process."""
 
@@ -156,24 +157,23 @@ class GroupCommitWriter:
                     waiting.done.set_result(result)
 
     async def _call_patiently(self, appends: Sequence[StoredAppend]) -> Sequence[Outcome]:
-        deadline = asyncio.get_running_loop().time() + PATIENCE_S
+        give_up_at = asyncio.get_running_loop().time() + PATIENCE_S
         broken = False
         while True:
             try:
-                async with asyncio.timeout(CALL_TIMEOUT_S):
-                    outcomes = await self._call(appends)
-                    return await self._own(appends, outcomes) if broken else outcomes
+                outcomes = await self._call(appends)
+                return await self._own(appends, outcomes) if broken else outcomes
             except _UNREACHABLE as error:
                 broken = True
                 await self._disconnect()
-                if asyncio.get_running_loop().time() > deadline:
+                if asyncio.get_running_loop().time() > give_up_at:
                     raise DatabaseUnreachableError(str(error)) from error
                 _log.warning("append_retried", reason=type(error).__name__, appends=len(appends))
                 await asyncio.sleep(RETRY_S)
 
     async def _call(self, appends: Sequence[StoredAppend]) -> Sequence[Outcome]:
         connection = await self._connected()
-        with self._lock_watch.over_call():
+        with deadline(connection, CALL_WITHIN_S), self._lock_watch.over_call():
             cursor = await connection.execute(STATEMENT, parameters(appends), prepare=True)
             return [outcome(row) for row in await cursor.fetchall()]
 
@@ -181,21 +181,12 @@ class GroupCommitWriter:
         self, appends: Sequence[StoredAppend], outcomes: Sequence[Outcome]
     ) -> Sequence[Outcome]:
         """Tell a conflict with somebody else from one with our own first attempt."""
-        settled = []
-        for append, result in zip(appends, outcomes, strict=True):
-            if result.outcome in ("version_conflict", "name_taken") and append.events:
-                last = append.events[-1]
-                cursor = await (await self._connected()).execute(
-                    "SELECT notification_id FROM events"
-                    " WHERE originator_id = %s AND originator_version = %s AND state = %b",
-                    (last.originator_id, last.originator_version, last.state),
-                )
-                row = await cursor.fetchone()
-                if row is not None:
-                    settled.append(Outcome("stored", b"", int(str(row[0]))))
-                    continue
-            settled.append(result)
-        return settled
+        connection = await self._connected()
+        with deadline(connection, CALL_WITHIN_S):
+            return [
+                await _settled(connection, append, result)
+                for append, result in zip(appends, outcomes, strict=True)
+            ]
 
     async def _connected(self) -> psycopg.AsyncConnection[tuple[object, ...]]:
         if self._connection is None:
@@ -209,6 +200,21 @@ class GroupCommitWriter:
         if connection is not None:
             with suppress(*_UNREACHABLE):
                 await connection.close()
+
+
+async def _settled(
+    connection: psycopg.AsyncConnection[tuple[object, ...]], append: StoredAppend, result: Outcome
+) -> Outcome:
+    if result.outcome not in ("version_conflict", "name_taken") or not append.events:
+        return result
+    last = append.events[-1]
+    cursor = await connection.execute(
+        "SELECT notification_id FROM events"
+        " WHERE originator_id = %s AND originator_version = %s AND state = %b",
+        (last.originator_id, last.originator_version, last.state),
+    )
+    row = await cursor.fetchone()
+    return result if row is None else Outcome("stored", b"", int(str(row[0])))
 
 
 def _settle(batch: Iterable[_Waiting], error: Exception) -> None:

@@ -41,10 +41,8 @@ BATCH = 1_000
 POLL_S = 0.5
 """How long to wait for a notification before looking anyway."""
 STANDBY_S = 0.5
-MARK_S = 0.05
-"""How often the position is stored at most: each time costs a commit, and a checkpoint."""
-MARK_BEHIND_S = 0.25
-"""The same while there is more to read at once: nobody needs to know so soon."""
+MARK_S = 0.25
+"""How often the position is stored at most: each time costs a commit, and checkpoints for good."""
 MOST_UNACKNOWLEDGED = 10_000
 """Messages: with so many on their way, reading waits for Kafka."""
 LAST_WORDS_S = 1.0
@@ -125,10 +123,9 @@ class _Follower:
             entries = read_log(self._session, after=self._sent, limit=BATCH)
             if entries:
                 self._send(entries)
-            behind = len(entries) == BATCH
-            if self._is_mark_due(behind=behind):
+            if self._is_mark_due():
                 self._mark()
-            elif not behind:
+            elif len(entries) < BATCH:
                 self._await_news()
             self._health.good()
             self._publisher.check_topic()
@@ -140,21 +137,21 @@ class _Follower:
         self._sent = entries[-1].position
         self._first_sent += entries[: CORRELATIONS_LOGGED - len(self._first_sent)]
 
-    def _is_mark_due(self, *, behind: bool) -> bool:
+    def _is_mark_due(self) -> bool:
         if self._sent == self._marked:
             return False
         if self._publisher.unacknowledged >= MOST_UNACKNOWLEDGED:
             return True
-        return self._mark_in_s(MARK_BEHIND_S if behind else MARK_S) <= 0
+        return self._mark_in_s() <= 0
 
-    def _mark_in_s(self, every_s: float) -> float:
-        return self._marked_at + every_s - time.monotonic()
+    def _mark_in_s(self) -> float:
+        return self._marked_at + MARK_S - time.monotonic()
 
     def _await_news(self) -> None:
         if self._publisher.unacknowledged:
             self._publisher.wait(ACKNOWLEDGED_S)
             return
-        timeout_s = POLL_S if self._sent == self._marked else max(0.0, self._mark_in_s(MARK_S))
+        timeout_s = POLL_S if self._sent == self._marked else max(0.0, self._mark_in_s())
         for _ in self._session.notifies(timeout=timeout_s, stop_after=1):
             pass  # all that have come: one look at the log answers them
 

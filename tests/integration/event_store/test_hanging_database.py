@@ -1,0 +1,113 @@
+"""A database that hangs: connections stay open and nothing answers. Callers are told, and soon."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Self
+
+import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from commands.order.place import place_order
+from commands.ports import Ports, StoreUnavailableError
+from domain.errors import UnavailableError
+from domain.ids import order_stream
+from domain.order.state import ORDER
+from infrastructure.composition import RandomNames, SystemClock
+from infrastructure.event_store import bounded_reads
+from infrastructure.event_store.bounded_reads import BoundedReads
+from infrastructure.event_store.store import open_event_store
+from infrastructure.local.ports import LOOPBACK, free_port
+from projections.ports import TooManyFoldsError
+from tests.integration.event_store.test_event_store import (
+    MASTER_KEY,
+    order,
+    query,
+    reader,
+    request,
+)
+
+TOLD_WITHIN_S = 15.0
+
+
+class Line:
+    """A way to the database that can be blocked: what is sent then waits."""
+
+    def __init__(self, database_url: str) -> None:
+        self._url = database_url
+        self._port = free_port()
+        self.open = asyncio.Event()
+        self.open.set()
+
+    @property
+    def url(self) -> str:
+        return make_conninfo(self._url, host=LOOPBACK, port=self._port)
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._connect, LOOPBACK, self._port)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.open.set()
+        self._server.close()
+
+    async def _connect(self, near: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+        parts = conninfo_to_dict(self._url)
+        far, out = await asyncio.open_connection(str(parts["host"]), str(parts["port"]))
+        await asyncio.gather(self._carry(near, out), self._carry(far, back))
+
+    async def _carry(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        try:
+            while data := await source.read(65_536):
+                await self.open.wait()
+                sink.write(data)
+                await sink.drain()
+        except OSError:
+            pass  # the other side hung up: that is what is tested
+        finally:
+            sink.close()
+
+
+@pytest.fixture
+async def line(database_url: str) -> AsyncIterator[Line]:
+    async with Line(database_url) as made:
+        yield made
+
+
+async def test_commands_are_refused_in_time_and_stored_once_in_the_end(
+    line: Line, database_url: str
+) -> None:
+    async with open_event_store(line.url, MASTER_KEY, pool_size=2, pool_timeout_s=5) as store:
+        ports = Ports(store, SystemClock(), RandomNames())
+        first = await place_order(order(), request("k1"), ports)
+        line.open.clear()
+        async with asyncio.timeout(TOLD_WITHIN_S):
+            told = await asyncio.gather(
+                place_order(order(), request("k2"), ports),  # its customer's key is known
+                place_order(order(customer="c-new"), request("k3"), ports),
+                store.load(order_stream(first.order_id), ORDER),
+                store.ping(),
+                return_exceptions=True,
+            )
+        assert [type(one) for one in told] == [StoreUnavailableError] * 4
+        line.open.set()
+        for key, customer in (("k2", "c-1"), ("k3", "c-new")):
+            await place_order(order(customer=customer), request(key), ports)
+    assert query(database_url, "SELECT count(*) FROM events") == [(3,)]
+
+
+async def test_reads_are_refused_in_time_and_count_as_busy_until_they_end(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounded_reads, "WITHIN_S", 0.5)
+    reads = BoundedReads("test", at_once=1, waiting=0)
+    through = reader(line.url)
+    assert await reads.run(through.head) == 0
+    line.open.clear()
+    with pytest.raises(UnavailableError):
+        await reads.run(through.head)
+    with pytest.raises(TooManyFoldsError):
+        await reads.run(through.head)
+    line.open.set()
+    while reads.busy:  # noqa: ASYNC110 - nobody tells
+        await asyncio.sleep(0.05)
+    assert await reads.run(through.head) == 0
