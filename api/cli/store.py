@@ -65,7 +65,9 @@ def rebuild() -> None:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
     from infrastructure import composition
-    from infrastructure.redis import rebuild as rebuilding
+    from infrastructure.redis import layout
+    from infrastructure.redis.generations import Generations
+    from infrastructure.redis.refold import Refolded, refold
     from infrastructure.settings import StoreSettings, ViewSettings
 
     load_environment()
@@ -74,16 +76,16 @@ def rebuild() -> None:
     columns = ("rebuilding", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, disable=not sys.stderr.isatty()) as progress:
         task = progress.add_task("rebuild", total=reader.count_orders())
-        report = rebuilding.rebuild(
-            reader,
-            composition.redis_client(views),
-            partitions=views.order_partitions,
-            tell=lambda so_far: progress.update(task, completed=so_far.orders),
-        )
+        shards = Generations(composition.redis_client(views), views.order_partitions).shards
+        found = dict.fromkeys(Refolded, 0)
+        for order_id in reader.order_ids():
+            shard = shards[layout.partition_of(order_id, len(shards))]
+            found[refold(reader, shard, order_id)] += 1
+            progress.advance(task)
     typer.echo(
-        f"{report.orders} orders rebuilt: {report.missing} were missing,"
-        f" {report.different} were different, {report.parked} can't be read"
-        f"{' (see dead-letters)' if report.parked else ''}"
+        f"{sum(found.values())} orders rebuilt: {found[Refolded.MISSING]} were missing,"
+        f" {found[Refolded.DIFFERENT]} were different, {found[Refolded.PARKED]} can't be read"
+        f"{' (see dead-letters)' if found[Refolded.PARKED] else ''}"
     )
 
 

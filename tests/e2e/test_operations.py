@@ -78,7 +78,7 @@ def test_a_rebuild_mends_a_wrong_and_a_missing_document(platform: LivePlatform, 
     with redis_of(platform.settings) as client:
         partitions = partitions_of(platform.settings)
         wrong, missing, _ = (
-            layout.document_key(OrderId(UUID(one["order_id"])), partitions) for one in placed
+            layout.document_key(OrderId(UUID(one["order_id"])), partitions, 1) for one in placed
         )
         stored = client.get(wrong)
         assert isinstance(stored, bytes)

@@ -92,7 +92,7 @@ async def test_the_views_work_on_a_cluster(pipeline: Pipeline, cluster_url: str)
         assert (view.source, view.position) == ("redis", cancelled.position)
         page = await views.list(OrderQuery(None, "pending", None, 100, None))
         assert len(page.bodies) == 59
-        client.delete(layout.document_key(answers[1].order_id, 6))
+        client.delete(layout.document_key(answers[1].order_id, 6, 1))
         view = await views.find(answers[1].order_id, min_position=0, wait_s=0)
         assert view is not None
         assert view.source == "event-store"
@@ -102,7 +102,7 @@ async def test_the_views_work_on_a_cluster(pipeline: Pipeline, cluster_url: str)
 
 def _await_complete(pipeline: Pipeline, position: int) -> None:
     until = time.monotonic() + FORMS_WITHIN_S
-    keys = [layout.position_key(p) for p in range(6)]
+    keys = [layout.position_key(p, 1) for p in range(6)]
     while min(int(pipeline.redis.get(key) or 0) for key in keys) < position:
         assert time.monotonic() < until, pipeline.faults
         time.sleep(0.05)
