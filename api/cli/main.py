@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from api.cli import dead_letters, importing, platform, services, store, tokens
+from api.cli import dead_letters, importing, platform, rebuilding, services, store, tokens
 from api.cli.demo import command as demo
 from infrastructure.local.errors import LocalError
 
@@ -27,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for module in (demo, platform, importing, store, dead_letters, tokens, services):
+for module in (demo, platform, importing, store, rebuilding, dead_letters, tokens, services):
     module.register(app)
 
 

@@ -1,4 +1,4 @@
-"""Commands on what is stored: migrate the schema, show an order's history, rebuild the views."""
+"""Commands on what is stored: migrate the schema, show an order's history."""
 
 import os
 import sys
@@ -12,7 +12,6 @@ import typer
 def register(app: typer.Typer) -> None:
     app.command()(migrate)
     app.command()(history)
-    app.command()(rebuild)
 
 
 def migrate() -> None:
@@ -58,35 +57,6 @@ def history(
         typer.echo(f"{item.position:>8}  {time}  {item.type}  v{item.version}  by {actor}")
         typer.echo(f"          correlation {item.correlation_id}, event {item.event_id}")
         typer.echo(f"          {orjson.dumps(item.data).decode()}")
-
-
-def rebuild() -> None:
-    """Write every read model anew from the event store, while everything goes on."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    from infrastructure import composition
-    from infrastructure.redis import layout
-    from infrastructure.redis.generations import Generations
-    from infrastructure.redis.refold import Refolded, refold
-    from infrastructure.settings import StoreSettings, ViewSettings
-
-    load_environment()
-    views = ViewSettings()
-    reader = composition.order_reader(StoreSettings(), pool_size=2)
-    columns = ("rebuilding", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, disable=not sys.stderr.isatty()) as progress:
-        task = progress.add_task("rebuild", total=reader.count_orders())
-        shards = Generations(composition.redis_client(views), views.order_partitions).shards
-        found = dict.fromkeys(Refolded, 0)
-        for order_id in reader.order_ids():
-            shard = shards[layout.partition_of(order_id, len(shards))]
-            found[refold(reader, shard, order_id)] += 1
-            progress.advance(task)
-    typer.echo(
-        f"{sum(found.values())} orders rebuilt: {found[Refolded.MISSING]} were missing,"
-        f" {found[Refolded.DIFFERENT]} were different, {found[Refolded.PARKED]} can't be read"
-        f"{' (see dead-letters)' if found[Refolded.PARKED] else ''}"
-    )
 
 
 def load_environment() -> None:

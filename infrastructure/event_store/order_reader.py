@@ -25,11 +25,13 @@ T = TypeVar("T")
 class UnreadableEventError(Exception):
     """A stored event that this version can't read or apply.
 
-    Attributes: entry: the event; reason: what went wrong, without values from the event.
+    Attributes: entry: the event; reason: what went wrong, without values from the event;
+    before: the order's document without it, where it was folded and there is one.
     """
 
     def __init__(self, entry: LogEntry, cause: Exception) -> None:
         self.entry = entry
+        self.before: OrderDocument | None = None
         self.reason = type(cause).__name__
         super().__init__(f"{entry.type} at position {entry.position}: {self.reason}")
 
@@ -53,7 +55,11 @@ class OrderReader:
 
     def entries(self, order_id: OrderId) -> Sequence[LogEntry]:
         """Read every event of an order as it is stored. Raises UnavailableError."""
-        return self._ask(lambda recorder: recorder.read_orders([order_id]))
+        return self.entries_of([order_id])
+
+    def entries_of(self, order_ids: Sequence[OrderId]) -> Sequence[LogEntry]:
+        """Read every event of several orders, in log order. Raises UnavailableError."""
+        return self._ask(lambda recorder: recorder.read_orders(order_ids))
 
     def fold(self, order_id: OrderId) -> OrderDocument | None:
         """Fold an order from its beginning; None if there is no such order.
@@ -73,15 +79,23 @@ class OrderReader:
         """Fold several orders in one round trip; those that don't exist are left out."""
         if not order_ids:
             return {}
-        entries = self._ask(lambda recorder: recorder.read_orders(order_ids))
+        return self.fold_entries(self.entries_of(order_ids))
+
+    def fold_entries(
+        self, entries: Sequence[LogEntry]
+    ) -> Mapping[OrderId, OrderDocument | UnreadableEventError]:
+        """Fold the orders of these entries, each from its beginning."""
         folds: dict[OrderId, OrderDocument | UnreadableEventError] = {}
         for entry, recorded in zip(entries, self.open_each(entries), strict=True):
             if entry.order_id is None:
                 continue
+            before = folds.get(entry.order_id)
             try:
-                folded = take_in(folds.get(entry.order_id), entry, recorded)
+                folded = take_in(before, entry, recorded)
             except GapError as gap:
                 folded = UnreadableEventError(entry, gap)  # the store itself has lost an event
+            if isinstance(folded, UnreadableEventError) and isinstance(before, OrderDocument):
+                folded.before = before
             if folded is not None:
                 folds[entry.order_id] = folded
         return folds

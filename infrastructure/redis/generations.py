@@ -16,7 +16,7 @@ from infrastructure.redis.shard import ShardWriter, script
 
 SCANNED_AT_A_TIME = 1_000
 
-Stage: TypeAlias = Literal["build", "catch up", "feed", "check", "flip"]
+Stage: TypeAlias = Literal["build", "hand over", "check"]
 
 
 class LedgerMovedError(Exception):
@@ -50,14 +50,12 @@ class Ledger(msgspec.Struct, frozen=True):
 
     Attributes:
         highest: the highest number that was ever given.
-        previous: the generation that was read before, still fed, for a rollback.
         dropping: what is being deleted; a drop that was cut short goes on with it.
         versions: the projection version that a generation was built with, where it is known.
         next: the one that is being built.
     """
 
     highest: int = layout.FIRST_GENERATION
-    previous: int | None = None
     dropping: int | None = None
     versions: dict[int, int] = {}
     next: Plan | None = None

@@ -191,6 +191,26 @@ def encode_note(note: ParkedNote) -> bytes:
     return _note_encoder.encode(note)
 
 
+def encode_filling(
+    order_id: OrderId, document: OrderDocument | None, note: ParkedNote | None
+) -> Sequence[str | bytes]:
+    """Write the arguments of fill.lua and compare.lua: what a generation is to hold of an order."""
+    written = b"" if note is None else encode_note(note)
+    if document is None:
+        return [str(order_id), b"", written, "", "0"]
+    value, header = encode(document)
+    if note is not None:
+        header.parked = True
+        value = _value(document.position, header, body_bytes(document))
+    count = str(len(header.lists))
+    return [str(order_id), value, written, header.sort_key, count, *header.lists]
+
+
+def built_key(partition: int, generation: int) -> str:
+    """Where it is kept how far a generation has been built: range of orders -> last order."""
+    return f"{generation_prefix(partition, generation)}built"
+
+
 def decode_note(value: bytes) -> ParkedNote:
     return _note_decoder.decode(value)
 

@@ -23,6 +23,9 @@ from domain.personal import Address
 
 Body: TypeAlias = dict[str, Any]
 
+PROJECTION_VERSION = 1
+"""Raised with every change of what `project` makes of the same events: see the runbook, Rebuild."""
+
 
 class GapError(Exception):
     """An event of the stream is missing before this one: fold the order from the store."""
@@ -194,4 +197,4 @@ def _address(address: Address | None) -> Body | None:
 
 def timestamp(time: datetime) -> str:
     """Write an aware UTC time as RFC 3339, with microseconds, so that texts sort as times."""
-    return time.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return f"{time.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
