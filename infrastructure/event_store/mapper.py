@@ -49,7 +49,7 @@ class _State(msgspec.Struct, omit_defaults=True):
     traceparent: str | None = None
 
 
-class _Contents(msgspec.Struct):
+class Contents(msgspec.Struct):
     """What a state holds besides its envelope; the payload's bytes are read by its own decoder."""
 
     event_id: UUID
@@ -71,7 +71,7 @@ class LogEntry:
 
 
 _encoder = msgspec.json.Encoder()
-_contents_decoder = msgspec.json.Decoder(_Contents)
+_contents_decoder = msgspec.json.Decoder(Contents)
 _envelope_decoder = msgspec.json.Decoder(Envelope)
 _erased = _encoder.encode(ERASED)
 _masked = _encoder.encode(SEALED)
@@ -83,10 +83,14 @@ def event_hash(stream: str, version: int, event_type: str, state: bytes) -> byte
     return hashlib.sha256(head + state).digest()
 
 
-def sealed_for(entry: LogEntry) -> CustomerId | None:
-    """Whose key the entry's personal data needs, if it has any."""
-    sealed = _contents_decoder.decode(entry.state).sealed
-    return None if sealed is None else CustomerId(sealed.customer_id)
+def read_contents(entry: LogEntry) -> Contents:
+    """Take an entry's state apart. Raises msgspec.MsgspecError where that can't be done."""
+    return _contents_decoder.decode(entry.state)
+
+
+def sealed_for(contents: Contents) -> CustomerId | None:
+    """Whose key the personal data needs, if there is any."""
+    return None if contents.sealed is None else CustomerId(contents.sealed.customer_id)
 
 
 class EventMapper:
@@ -133,14 +137,17 @@ class EventMapper:
             state=_encoder.encode(state),
         )
 
-    def to_recorded(self, entry: LogEntry, *, open_sealed: bool = True) -> Recorded[OrderEvent]:
-        """Read one event, upcast to its newest version.
+    def to_recorded(
+        self, entry: LogEntry, contents: Contents | None = None, *, open_sealed: bool = True
+    ) -> Recorded[OrderEvent]:
+        """Read one event, upcast to its newest version; `contents`, where it was read already.
 
         Raises:
             KeyMissingError: `open_sealed`, and the customer's key was not fetched.
             UnknownEventTypeError: the catalog has no such name.
         """
-        contents = _contents_decoder.decode(entry.state)
+        if contents is None:
+            contents = read_contents(entry)
         data = bytes(contents.data)
         if contents.sealed is not None:
             personal = self._open(contents.sealed, contents.event_id) if open_sealed else _masked

@@ -14,7 +14,13 @@ from domain.envelope import Recorded
 from domain.errors import UnavailableError
 from domain.ids import CustomerId, OrderId
 from domain.order.events import OrderEvent
-from infrastructure.event_store.mapper import EventMapper, LogEntry, sealed_for
+from infrastructure.event_store.mapper import (
+    Contents,
+    EventMapper,
+    LogEntry,
+    read_contents,
+    sealed_for,
+)
 from infrastructure.event_store.recorder import EventLogRecorder
 from infrastructure.event_store.sealing import DataKeys
 from projections.order.document import GapError, OrderDocument, project
@@ -115,19 +121,32 @@ class OrderReader:
         self, entries: Sequence[LogEntry], *, open_sealed: bool = True
     ) -> Sequence[Recorded[OrderEvent] | UnreadableEventError]:
         """Read stored entries, each by itself, fetching the keys they need in one round trip."""
+        contents = [_contents(entry) for entry in entries]
         if not open_sealed:
-            return [self._open_one(entry, open_sealed=False) for entry in entries]
-        owners = {owner for owner in map(_owner, entries) if owner is not None}
+            return [
+                self._open_one(*pair, open_sealed=False)
+                for pair in zip(entries, contents, strict=True)
+            ]
+        owners = {
+            owner
+            for one in contents
+            if isinstance(one, Contents) and (owner := sealed_for(one)) is not None
+        }
         # One thread at a time: between fetching a key and using it, nobody may push it out.
         with self._lock:
             self._fetch_keys(owners)
-            return [self._open_one(entry, open_sealed=True) for entry in entries]
+            return [
+                self._open_one(*pair, open_sealed=True)
+                for pair in zip(entries, contents, strict=True)
+            ]
 
     def _open_one(
-        self, entry: LogEntry, *, open_sealed: bool
+        self, entry: LogEntry, contents: Contents | UnreadableEventError, *, open_sealed: bool
     ) -> Recorded[OrderEvent] | UnreadableEventError:
+        if isinstance(contents, UnreadableEventError):
+            return contents
         try:
-            return self._mapper.to_recorded(entry, open_sealed=open_sealed)
+            return self._mapper.to_recorded(entry, contents, open_sealed=open_sealed)
         except Exception as error:  # noqa: BLE001 - reading bytes; nothing else can fail here
             return UnreadableEventError(entry, error)
 
@@ -189,8 +208,8 @@ def take_in(
         return UnreadableEventError(entry, error)
 
 
-def _owner(entry: LogEntry) -> CustomerId | None:
+def _contents(entry: LogEntry) -> Contents | UnreadableEventError:
     try:
-        return sealed_for(entry)
-    except msgspec.MsgspecError:
-        return None  # not readable at all: opening it says so
+        return read_contents(entry)
+    except msgspec.MsgspecError as error:
+        return UnreadableEventError(entry, error)

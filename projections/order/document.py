@@ -197,4 +197,4 @@ def _address(address: Address | None) -> Body | None:
 
 def timestamp(time: datetime) -> str:
     """Write an aware UTC time as RFC 3339, with microseconds, so that texts sort as times."""
-    return f"{time.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
+    return time.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"

@@ -69,6 +69,10 @@ class Pipeline:
         return await cancel_order(command, self.request(None), self.ports)
 
     @property
+    def redis_url(self) -> str:
+        return self.views.redis_url.get_secret_value()
+
+    @property
     def generations(self) -> Generations:
         return Generations(self.redis, self.kafka.order_partitions)
 
