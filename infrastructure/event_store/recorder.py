@@ -11,7 +11,7 @@ import psycopg
 from eventsourcing.persistence import StoredEvent
 from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastore
 from psycopg.conninfo import conninfo_to_dict
-from psycopg.rows import DictRow
+from psycopg.rows import DictRow, tuple_row
 
 from domain.ids import CustomerId, OrderId, StreamId
 from infrastructure.event_store.append_call import STATEMENT, StoredAppend, parameters
@@ -60,8 +60,7 @@ class EventLogRecorder(PostgresApplicationRecorder):
     def read_orders(self, order_ids: Sequence[OrderId]) -> Sequence[LogEntry]:
         """Read every stream of several orders, in log order."""
         with self.datastore.get_connection() as connection:
-            rows = connection.execute(ENTRIES_OF_ORDERS, [list(order_ids)], prepare=True)
-            return [log_entry(row) for row in rows]
+            return _read(connection, ENTRIES_OF_ORDERS, [list(order_ids)])
 
     def head(self) -> int:
         """Give the position of the newest entry; 0 if there is none."""
@@ -104,8 +103,15 @@ def read_log(
     connection: psycopg.Connection[DictRow], *, after: int, limit: int
 ) -> Sequence[LogEntry]:
     """Read up to `limit` entries with positions above `after`, in order."""
-    rows = connection.execute(ENTRIES_AFTER, [after, limit], prepare=True)
-    return [log_entry(row) for row in rows]
+    return _read(connection, ENTRIES_AFTER, [after, limit])
+
+
+def _read(
+    connection: psycopg.Connection[DictRow], query: str, values: Sequence[Any]
+) -> Sequence[LogEntry]:
+    """Read entries as plain rows in binary form, whose columns are a LogEntry's fields in order."""
+    with connection.cursor(binary=True, row_factory=tuple_row) as cursor:
+        return [LogEntry(*row) for row in cursor.execute(query, values, prepare=True)]
 
 
 def log_entry(row: Mapping[str, Any]) -> LogEntry:
