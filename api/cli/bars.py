@@ -82,8 +82,9 @@ class PlainProgress:
                 return
             unit = " bytes" if phase == "reading" else ""
             spent_s = now_s - self._started_s
-            left = f", about {spent_s * (total - done) / done:.0f} s left" * (0 < done < total)
-            rate = f", {done / spent_s:,.0f}/s" * (spent_s > 0 and not unit)
+            rate = f", {done / spent_s:,.0f}/s" if spent_s > 0 and not unit else ""
+            left_s = spent_s * (total - done) / done if done else 0.0
+            left = f", about {left_s:.0f} s left" if done < total and done else ""
             typer.echo(
                 f"{phase} {done:,} of {total:,}{unit}, {spent_s:.1f} s{rate}{left}", err=True
             )

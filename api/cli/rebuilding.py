@@ -86,8 +86,13 @@ class _Command:
         """Do it; what can be expected to go wrong is one plain message and exit code 1."""
         from concurrent.futures.process import BrokenProcessPool
 
+        import psycopg
+        import redis
+
+        from domain.errors import UnavailableError
         from infrastructure import composition
         from infrastructure.rebuild.catch_up import StalledError
+        from infrastructure.rebuild.fill import CheckpointMovedError
         from infrastructure.rebuild.lifecycle import RefusedError
         from infrastructure.rebuild.log import RebuildRunsError
         from infrastructure.redis.generations import LedgerMovedError
@@ -98,8 +103,16 @@ class _Command:
         self._parts: Parts = self._open()
         try:
             mode(self)
-        except (RefusedError, RebuildRunsError, StalledError, LedgerMovedError) as error:
+        except (
+            RefusedError,
+            RebuildRunsError,
+            StalledError,
+            LedgerMovedError,
+            CheckpointMovedError,
+        ) as error:
             _fail(str(error))
+        except (UnavailableError, psycopg.OperationalError, redis.RedisError) as error:
+            _fail(f"{error}\nif a rebuild was under way: `rebuild --resume` goes on with it")
         except BrokenProcessPool:
             _fail("a worker process was killed: go on with `rebuild --resume`")
         except KeyboardInterrupt:

@@ -86,6 +86,7 @@ def hand_over(generations: Generations, log: OrderLog, generation: int, tell: Te
         position = position or log.head()
         reached = [_reached(shard, live, generation) for shard in generations.shards]
         shown = min(at for at, _ in reached)
+        tell("handing over", min(shown, position), position)
         if all(level for _, level in reached) and shown >= position:
             return
         if reached != seen:
@@ -95,7 +96,6 @@ def hand_over(generations: Generations, log: OrderLog, generation: int, tell: Te
                 f"the views stand at {shown} of {position}: is the projector running?"
                 " Go on with --resume"
             )
-        tell("handing over", min(shown, position), position)
         time.sleep(LOOK_EVERY_S)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from infrastructure.rebuild import lifecycle
-from infrastructure.rebuild.catch_up import Tell, catch_up, hand_over
+from infrastructure.rebuild.catch_up import StalledError, Tell, catch_up, hand_over
 from infrastructure.rebuild.check import NOTHING_CHECKED, Checked
 from infrastructure.rebuild.differences import Findings
 from infrastructure.rebuild.fill import DONE
@@ -17,7 +17,7 @@ from infrastructure.rebuild.parts import Parts, outlasting_redis
 from infrastructure.rebuild.workers import Workers
 from infrastructure.redis import layout
 from infrastructure.redis.generations import Generations, Plan
-from infrastructure.redis.shard import ProgressMovedError, Step
+from infrastructure.redis.shard import Step
 
 BUILD_ROUNDS = 10
 
@@ -102,7 +102,7 @@ class Rebuild:
             if not left:
                 self._tell("building", plan.position, plan.position)
                 return outlasting_redis(lambda: self._count_built(plan))
-        raise ProgressMovedError(f"Redis kept losing ranges: {[one.number for one in left]}")
+        raise StalledError(f"Redis kept losing what was built: {len(left)} ranges are not there")
 
     def hand_over(self, log: OrderLog, plan: Plan) -> None:
         """Catch up with the log, have the generation fed, and wait until both are level."""

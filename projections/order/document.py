@@ -77,8 +77,8 @@ def project(document: OrderDocument | None, recorded: Recorded[OrderEvent]) -> O
         body = dict(document.body)
         _change(body, event)
     _stamp(body, recorded)
-    versions = {} if document is None else dict(document.versions)
-    return OrderDocument(body, versions | {recorded.stream: recorded.version})
+    versions = {} if document is None else document.versions
+    return OrderDocument(body, {**versions, recorded.stream: recorded.version})
 
 
 def fold(events: Iterable[Recorded[OrderEvent]]) -> OrderDocument | None:

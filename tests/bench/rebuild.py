@@ -40,7 +40,7 @@ from tests.bench.rounds import Effort
 from tests.bench.stack import Platform, Stack
 
 ORDERS = 250_000
-SHORT = 0.2
+SHORT = 0.1
 """Share of that in a short run."""
 EVENTS_AN_ORDER = 4
 PROCESSES = 2

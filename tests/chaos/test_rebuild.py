@@ -24,7 +24,7 @@ from tests.shop import Shop, an_order
 
 ORDERS_PER_S = 200
 DRILL_S = float(os.environ.get("ORDERTRAIL_REBUILD_DRILL_S", "6"))
-STAGES = ("building", "catching up", "checking")
+STAGES = ("building", "catching up", "handing over", "checking")
 
 
 def live_generation(platform: LivePlatform) -> int:

@@ -8,6 +8,18 @@
 -- next one, and then pairs of a list's name and an entry that isn't in its order's document.
 -- An entry is a sort key, and ends with its order's id; a document's header is its first line.
 
+local MOST_OFTEN = 511 -- the last byte that is read at first: the body is not needed
+
+local function header_of(key)
+  local value = redis.call('GETRANGE', key, 0, MOST_OFTEN)
+  local stop = string.find(value, '\n', 1, true)
+  if not stop then
+    value = redis.call('GET', key) or '\n'
+    stop = string.find(value, '\n', 1, true)
+  end
+  return string.sub(value, 1, stop)
+end
+
 local left = tonumber(ARGV[1])
 local result = {0, ''}
 for at = 2, #ARGV, 2 do
@@ -17,8 +29,7 @@ for at = 2, #ARGV, 2 do
     redis.call('ZRANGEBYLEX', KEYS[1] .. 'list:' .. name, from, '+', 'LIMIT', 0, left)
   for _, entry in ipairs(entries) do
     local id = string.sub(entry, -36)
-    local value = redis.call('GET', KEYS[1] .. 'document:' .. id) or '\n'
-    local header = string.sub(value, 1, string.find(value, '\n', 1, true))
+    local header = header_of(KEYS[1] .. 'document:' .. id)
     local lists = string.find(header, '"lists":[', 1, true)
     if not lists
       or not string.find(header, '"sort_key":"' .. entry .. '"', 1, true)
