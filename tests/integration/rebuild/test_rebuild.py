@@ -1,6 +1,7 @@
 """A rebuild on real servers: complete, checked, level with what is read, and reversible."""
 
 import asyncio
+import multiprocessing
 from typing import Any
 from uuid import UUID
 
@@ -10,8 +11,10 @@ import redis.asyncio
 from commands.ports import Answer
 from domain.ids import CustomerId, OrderId
 from infrastructure.rebuild import lifecycle
+from infrastructure.rebuild.fill import fill
 from infrastructure.rebuild.lifecycle import RefusedError
-from infrastructure.rebuild.log import OrderLog, RebuildRunsError, opened
+from infrastructure.rebuild.log import OrderLog, RebuildRunsError, opened, ranges
+from infrastructure.rebuild.pace import Pace
 from infrastructure.rebuild.run import ChangedError, WrongError
 from infrastructure.redis import layout
 from infrastructure.redis.generations import LedgerMovedError
@@ -231,6 +234,31 @@ async def test_what_redis_lost_of_a_range_that_was_done_is_built_again(
     assert lost
     assert pipeline.generations.live() == 2
     assert pipeline.assert_views_equal_folds() == 30
+
+
+async def test_what_redis_lost_of_a_range_that_is_under_way_is_built_again(
+    pipeline: Pipeline,
+) -> None:
+    class Losing(Pace):
+        lost = 0
+
+        def took(self, events: int) -> None:
+            super().took(events)
+            keys = pipeline.redis.keys("{order-*}:g2:*")
+            if not self.lost and len(keys) > 20:
+                self.lost = pipeline.redis.delete(*keys)
+
+    def build() -> None:
+        parts = open_parts(pipeline)
+        [everything] = ranges([])
+        losing = Losing(multiprocessing.get_context("spawn").Event(), None)
+        fill(parts, 2, everything, losing)
+        assert losing.lost
+
+    with pipeline.relay(), pipeline.projector():
+        await place_some(pipeline, 20)
+    await asyncio.to_thread(build)
+    assert len(pipeline.redis.keys("{order-*}:g2:document:*")) == 20
 
 
 async def test_a_redis_wiped_meanwhile_is_never_flipped_in(
