@@ -28,17 +28,22 @@ def register(app: typer.Typer) -> None:
 
 def rebuild(
     *,
-    resume: Annotated[bool, typer.Option(help="Go on with a rebuild that was ended.")] = False,
-    accept: Annotated[
-        bool, typer.Option(help="Flip although orders are shown otherwise than now.")
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a rebuild that was ended.")
     ] = False,
-    rollback: Annotated[bool, typer.Option(help="Go back to the generation before.")] = False,
+    accept: Annotated[
+        bool, typer.Option("--accept", help="Flip although orders are shown otherwise than now.")
+    ] = False,
+    rollback: Annotated[
+        bool, typer.Option("--rollback", help="Go back to the generation before.")
+    ] = False,
     drop_previous: Annotated[
         bool, typer.Option("--drop-previous", help="Delete the generation before.")
     ] = False,
-    abort: Annotated[bool, typer.Option(help="Give up an unfinished rebuild.")] = False,
+    abort: Annotated[bool, typer.Option("--abort", help="Give up an unfinished rebuild.")] = False,
     verify: Annotated[
-        bool, typer.Option(help="Compare what is read with the log, and change nothing.")
+        bool,
+        typer.Option("--verify", help="Compare what is read with the log, and change nothing."),
     ] = False,
     order: Annotated[
         str | None, typer.Option(metavar="ID", help="Only this order, where it is.")
