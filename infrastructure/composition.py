@@ -27,6 +27,7 @@ from infrastructure.event_store.sealing import DataKeys, read_master_key
 from infrastructure.event_store.store import PostgresEventStore, open_event_store
 from infrastructure.kafka import topics
 from infrastructure.observability.lag import NO_TOPIC, LagMeter
+from infrastructure.rebuild.parts import Parts
 from infrastructure.redis.views import RedisOrderViews
 from infrastructure.settings import KafkaSettings, Settings, StoreSettings, ViewSettings
 from projections.ports import QueryPorts
@@ -34,6 +35,7 @@ from projections.ports import QueryPorts
 Check: TypeAlias = Callable[[], Awaitable[None]]
 """Returns if the part answers, raises if it does not."""
 LAG_TIMEOUT_S = 0.5
+CONNECT_TIMEOUT_S = 5
 
 
 class SystemClock:
@@ -142,6 +144,17 @@ def async_redis_client(views: ViewSettings, *, timeout_s: float) -> "redis.async
         retry=Retry(NoBackoff(), 1),
     )
     return client
+
+
+def rebuild_parts(store: StoreSettings, views: ViewSettings) -> Parts:
+    """Wire what each process of a rebuild works with."""
+    url = store.postgres_url.get_secret_value()
+    return Parts(
+        order_reader(store, pool_size=1),
+        redis_client(views),
+        lambda: psycopg.connect(url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S),
+        views.order_partitions,
+    )
 
 
 def lag_meter(settings: Settings) -> LagMeter:

@@ -28,6 +28,7 @@ from infrastructure.event_store.order_reader import OrderReader
 from infrastructure.event_store.recorder import read_log
 from infrastructure.kafka.messages import Delivered, read_message
 from infrastructure.redis import layout
+from infrastructure.redis.generations import Generations
 from infrastructure.redis.layout import StoredDocument
 from infrastructure.settings import StoreSettings, ViewSettings
 from projections.order.document import OrderDocument
@@ -154,9 +155,11 @@ def _await_views(settings: Settings, position: int, within_s: float) -> None:
 
 
 def _shard_positions(settings: Settings) -> Sequence[int] | str:
-    keys = [layout.position_key(number) for number in range(partitions_of(settings))]
+    shards = range(partitions_of(settings))
     try:
         with redis_of(settings) as client:
+            fed = _fed(client, len(shards))
+            keys = [layout.position_key(number, one) for one in fed for number in shards]
             values: Any = client.mget(keys)
     except redis.RedisError as error:  # it may just be coming back
         return str(error)
@@ -220,40 +223,56 @@ def _assert_kafka_tells(
 
 def _assert_views_show(settings: Settings, orders: set[OrderId]) -> None:
     """Every document is the fold of its events, and in exactly its lists."""
+    folds: dict[OrderId, object] = {}
+    ordered = list(orders)
     with redis_of(settings) as client, order_reader(settings) as reader:
-        partitions = partitions_of(settings)
-        documents = _documents(client)
-        assert set(documents) == {layout.document_key(one, partitions) for one in orders}
-        folds: dict[OrderId, object] = {}
-        ordered = list(orders)
         for begin in range(0, len(ordered), PAGE):
             folds |= reader.fold_many(ordered[begin : begin + PAGE])
-        listed: set[tuple[str, bytes]] = set()
-        for order_id in orders:
-            stored, folded = documents[layout.document_key(order_id, partitions)], folds[order_id]
-            assert isinstance(folded, OrderDocument), folded  # or one that can't be read
-            assert stored.body == layout.body_bytes(folded)
-            assert stored.header == layout.encode(folded)[1]
-            assert stored.position == folded.position
-            partition = layout.partition_of(order_id, partitions)
-            listed |= {
-                (layout.list_key(partition, name), stored.header.sort_key.encode())
-                for name in stored.header.lists
-            }
-        found = _list_entries(client)
+        partitions = partitions_of(settings)
+        for generation in _fed(client, partitions):
+            _assert_generation_shows(client, generation, partitions, folds)
+
+
+def _fed(client: "redis.Redis", partitions: int) -> Sequence[int]:
+    """Give every fed generation: all shards feed the same, among them the one that is read."""
+    generations = Generations(client, partitions)
+    fed = sorted(generations.fed())
+    assert generations.live() in fed
+    assert all(sorted(shard.fed()) == fed for shard in generations.shards)
+    return fed
+
+
+def _assert_generation_shows(
+    client: "redis.Redis", generation: int, partitions: int, folds: Mapping[OrderId, object]
+) -> None:
+    documents = _documents(client, generation)
+    assert set(documents) == {layout.document_key(one, partitions, generation) for one in folds}
+    listed: set[tuple[str, bytes]] = set()
+    for order_id, folded in folds.items():
+        stored = documents[layout.document_key(order_id, partitions, generation)]
+        assert isinstance(folded, OrderDocument), folded  # or one that can't be read
+        assert stored.body == layout.body_bytes(folded)
+        assert stored.header == layout.encode(folded)[1]
+        assert stored.position == folded.position
+        partition = layout.partition_of(order_id, partitions)
+        listed |= {
+            (layout.list_key(partition, generation, name), stored.header.sort_key.encode())
+            for name in stored.header.lists
+        }
+    found = _list_entries(client, generation)
     assert found - listed == set(), "an order stands in a list that it does not belong to"
     assert listed - found == set(), "an order is missing in one of its lists"
 
 
-def _documents(client: "redis.Redis") -> Mapping[str, StoredDocument]:
-    keys = list(client.scan_iter("*:document:*", count=1_000))
+def _documents(client: "redis.Redis", generation: int) -> Mapping[str, StoredDocument]:
+    keys = list(client.scan_iter(f"*:g{generation}:document:*", count=1_000))
     values: Any = client.mget(keys) if keys else []
     return {key.decode(): layout.decode(value) for key, value in zip(keys, values, strict=True)}
 
 
-def _list_entries(client: "redis.Redis") -> set[tuple[str, bytes]]:
+def _list_entries(client: "redis.Redis", generation: int) -> set[tuple[str, bytes]]:
     found: set[tuple[str, bytes]] = set()
-    for key in client.scan_iter("*:list:*", count=1_000):
+    for key in client.scan_iter(f"*:g{generation}:list:*", count=1_000):
         members: Any = client.zrange(key, 0, -1)
         found |= {(key.decode(), bytes(member)) for member in members}
     return found

@@ -90,22 +90,23 @@ def _finish(orders: Sequence["OrderId"], by: str, wait_s: float) -> None:
     """Do all that follows from a deleted key; what was done before is found done."""
     from infrastructure import composition
     from infrastructure.redis import forgetting
+    from infrastructure.redis.generations import Generations
     from infrastructure.settings import StoreSettings, ViewSettings
 
     store, views = StoreSettings(), ViewSettings()
-    client, partitions = composition.redis_client(views), views.order_partitions
+    client = composition.redis_client(views)
+    generations = Generations(client, views.order_partitions)
     reader = composition.order_reader(store, pool_size=1)
     with steps() as tell:
         told = asyncio.run(_tell_orders(orders, by, tell))
         head = reader.head()
         forgetting.await_position(
-            client,
+            generations,
             head,
-            partitions=partitions,
             within_s=wait_s,
             tell=lambda reached: tell("waiting for Redis", reached, head),
         )
-        rewritten = forgetting.rewrite_documents(client, reader, orders, partitions=partitions)
+        rewritten = forgetting.rewrite_documents(client, generations, reader, orders)
         left = list(forgetting.leftovers(client, orders))
         problems = forgetting.rewrite_files(client)
     if left:

@@ -15,7 +15,13 @@ from domain.envelope import Recorded
 from domain.errors import UnavailableError
 from domain.ids import CustomerId, OrderId
 from domain.order.events import OrderEvent
-from infrastructure.event_store.mapper import EventMapper, LogEntry, sealed_for
+from infrastructure.event_store.mapper import (
+    Contents,
+    EventMapper,
+    LogEntry,
+    read_contents,
+    sealed_for,
+)
 from infrastructure.event_store.recorder import EventLogRecorder
 from infrastructure.event_store.sealing import DataKeys
 from projections.order.document import GapError, OrderDocument, project
@@ -27,11 +33,13 @@ T = TypeVar("T")
 class UnreadableEventError(Exception):
     """A stored event that this version can't read or apply.
 
-    Attributes: entry: the event; reason: what went wrong, without values from the event.
+    Attributes: entry: the event; reason: what went wrong, without values from the event;
+    before: the order's document without it, where it was folded and there is one.
     """
 
     def __init__(self, entry: LogEntry, cause: Exception) -> None:
         self.entry = entry
+        self.before: OrderDocument | None = None
         self.reason = type(cause).__name__
         super().__init__(f"{entry.type} at position {entry.position}: {self.reason}")
 
@@ -60,7 +68,11 @@ class OrderReader:
 
     def entries(self, order_id: OrderId) -> Sequence[LogEntry]:
         """Read every event of an order as it is stored. Raises UnavailableError."""
-        return self._ask(lambda recorder: recorder.read_orders([order_id]))
+        return self.entries_of([order_id])
+
+    def entries_of(self, order_ids: Sequence[OrderId]) -> Sequence[LogEntry]:
+        """Read every event of several orders, in log order. Raises UnavailableError."""
+        return self._ask(lambda recorder: recorder.read_orders(order_ids))
 
     def fold(self, order_id: OrderId) -> OrderDocument | None:
         """Fold an order from its beginning; None if there is no such order.
@@ -80,15 +92,23 @@ class OrderReader:
         """Fold several orders in one round trip; those that don't exist are left out."""
         if not order_ids:
             return {}
-        entries = self._ask(lambda recorder: recorder.read_orders(order_ids))
+        return self.fold_entries(self.entries_of(order_ids))
+
+    def fold_entries(
+        self, entries: Sequence[LogEntry]
+    ) -> Mapping[OrderId, OrderDocument | UnreadableEventError]:
+        """Fold the orders of these entries, each from its beginning."""
         folds: dict[OrderId, OrderDocument | UnreadableEventError] = {}
         for entry, recorded in zip(entries, self.open_each(entries), strict=True):
             if entry.order_id is None:
                 continue
+            before = folds.get(entry.order_id)
             try:
-                folded = take_in(folds.get(entry.order_id), entry, recorded)
+                folded = take_in(before, entry, recorded)
             except GapError as gap:
                 folded = UnreadableEventError(entry, gap)  # the store itself has lost an event
+            if isinstance(folded, UnreadableEventError) and isinstance(before, OrderDocument):
+                folded.before = before
             if folded is not None:
                 folds[entry.order_id] = folded
         return folds
@@ -108,19 +128,32 @@ class OrderReader:
         self, entries: Sequence[LogEntry], *, open_sealed: bool = True
     ) -> Sequence[Recorded[OrderEvent] | UnreadableEventError]:
         """Read stored entries, each by itself, fetching the keys they need in one round trip."""
+        contents = [_contents(entry) for entry in entries]
         if not open_sealed:
-            return [self._open_one(entry, open_sealed=False) for entry in entries]
-        owners = {owner for owner in map(_owner, entries) if owner is not None}
+            return [
+                self._open_one(*pair, open_sealed=False)
+                for pair in zip(entries, contents, strict=True)
+            ]
+        owners = {
+            owner
+            for one in contents
+            if isinstance(one, Contents) and (owner := sealed_for(one)) is not None
+        }
         # One thread at a time: between fetching a key and using it, nobody may push it out.
         with self._lock:
             self._fetch_keys(owners)
-            return [self._open_one(entry, open_sealed=True) for entry in entries]
+            return [
+                self._open_one(*pair, open_sealed=True)
+                for pair in zip(entries, contents, strict=True)
+            ]
 
     def _open_one(
-        self, entry: LogEntry, *, open_sealed: bool
+        self, entry: LogEntry, contents: Contents | UnreadableEventError, *, open_sealed: bool
     ) -> Recorded[OrderEvent] | UnreadableEventError:
+        if isinstance(contents, UnreadableEventError):
+            return contents
         try:
-            return self._mapper.to_recorded(entry, open_sealed=open_sealed)
+            return self._mapper.to_recorded(entry, contents, open_sealed=open_sealed)
         except Exception as error:  # noqa: BLE001 - reading bytes; nothing else can fail here
             return UnreadableEventError(entry, error)
 
@@ -186,8 +219,8 @@ def take_in(
         return UnreadableEventError(entry, error)
 
 
-def _owner(entry: LogEntry) -> CustomerId | None:
+def _contents(entry: LogEntry) -> Contents | UnreadableEventError:
     try:
-        return sealed_for(entry)
-    except msgspec.MsgspecError:
-        return None  # not readable at all: opening it says so
+        return read_contents(entry)
+    except msgspec.MsgspecError as error:
+        return UnreadableEventError(entry, error)

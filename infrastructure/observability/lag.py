@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import psycopg
 import redis
@@ -118,9 +119,11 @@ class LagMeter:
         try:
             if self._client is None:
                 self._client = self._make_client()
+            pointer: Any = self._client.get(layout.LIVE_GENERATION)
+            live = layout.decode_pointer(pointer)
             with self._client.pipeline(transaction=False) as pipeline:
                 for partition in range(self._partitions):
-                    pipeline.get(layout.position_key(partition))
+                    pipeline.get(layout.position_key(partition, live))
                 self._shown = min(int(value or 0) for value in pipeline.execute())
         except (RedisError, RedisClusterException, OSError) as error:
             return f"redis: {type(error).__name__}"

@@ -9,7 +9,7 @@ The offsets committed to Kafka are for its tools only.
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 
 import redis
@@ -24,7 +24,8 @@ from infrastructure.kafka.messages import Delivered
 from infrastructure.kafka.topics import Incarnation, TopicChangedError
 from infrastructure.processes.shard_projection import ShardProjection
 from infrastructure.processes.worker import Health, run_worker
-from infrastructure.redis.shard import ProgressMovedError, ShardWriter
+from infrastructure.redis.generations import Generations
+from infrastructure.redis.shard import ShardMovedError
 from infrastructure.settings import KafkaSettings, Settings
 
 BATCH = 500
@@ -89,7 +90,7 @@ class _Subscription:
         self, kafka: KafkaSettings, topic: Incarnation, client: "redis.Redis", reader: OrderReader
     ) -> None:
         self._topic = topic
-        self._client = client
+        self._generations = Generations(client, topic.partitions)
         self._reader = reader
         self._shards: dict[int, ShardProjection] = {}
         self._assigned = False
@@ -147,7 +148,7 @@ class _Subscription:
     def check_progress(self) -> None:
         """Notice a wiped Redis also while no message comes that would run into it."""
         for partition, shard in self._shards.items():
-            stored = shard.writer.progress()
+            stored = self._progress(shard)
             if stored != shard.progress:
                 self._read_on(partition, shard, stored)
 
@@ -169,11 +170,24 @@ class _Subscription:
             return  # revoked since these messages were fetched: they are another member's now
         try:
             shard.project(batch)
-        except ProgressMovedError as moved:
-            self._read_on(partition, shard, moved.stored)
+        except ShardMovedError:
+            self._read_on(partition, shard, self._progress(shard))
 
-    def _read_on(self, partition: int, shard: ShardProjection, stored: str) -> None:
-        """Go on from what Redis has: another projector was here, or what was applied is lost."""
+    def _progress(self, shard: ShardProjection) -> Mapping[int, str]:
+        """Ask a shard for its progress, and see that it feeds the generation that is read.
+
+        It does, unless a node of a cluster was wiped alone. The pointer is asked for after the
+        shard: a generation is fed long before it is read, and as long as it is.
+        """
+        stored = shard.writer.progress()
+        live = self._generations.live()
+        if live in stored:
+            return stored
+        shard.writer.join(live)
+        return shard.writer.progress()
+
+    def _read_on(self, partition: int, shard: ShardProjection, stored: Mapping[int, str]) -> None:
+        """Go on from what Redis has: other generations are fed, or what was applied is lost."""
         offset = shard.resume(stored)
         _log.warning("progress_moved", partition=partition, offset=offset)
         self._consumer.seek(TopicPartition(self._topic.topic, partition, offset))
@@ -181,13 +195,13 @@ class _Subscription:
     def _on_assign(self, consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
         self._shards = {
             one.partition: ShardProjection(
-                ShardWriter(self._client, one.partition), self._reader, self._topic, one.partition
+                self._generations.shards[one.partition], self._reader, self._topic, one.partition
             )
             for one in partitions
         }
         for one in partitions:
             shard = self._shards[one.partition]
-            one.offset = shard.resume(shard.writer.progress())
+            one.offset = shard.resume(self._progress(shard))
         consumer.assign(list(partitions))
         self._assigned = True
         _log.info("partitions_assigned", offsets={one.partition: one.offset for one in partitions})

@@ -2,28 +2,36 @@
 
 A batch is folded over the documents as they were read, and written with the shard's progress
 in one script, or not at all. An event that can't be applied parks its order, and only that.
+
+All fed generations of the shard are written in that one script. Each has a progress of its own:
+one that has joined lately is read on from further back, and the others pass over what they have.
 """
 
 import time
 from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 import msgspec
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
 
+from domain.envelope import Recorded
 from domain.ids import OrderId
+from domain.order.events import OrderEvent
 from infrastructure.event_store.mapper import LogEntry
 from infrastructure.event_store.order_reader import OrderReader, UnreadableEventError, take_in
 from infrastructure.kafka.messages import Delivered
 from infrastructure.kafka.topics import Incarnation
 from infrastructure.redis import layout
 from infrastructure.redis.layout import ParkedNote, StoredDocument
-from infrastructure.redis.shard import Change, DocumentMovedError, Parking, ShardWriter
+from infrastructure.redis.shard import Change, DocumentMovedError, Parking, ShardWriter, Step
 from projections.order.document import GapError, OrderDocument
 
 ATTEMPTS = 5
 """Times a batch is folded again because a document was changed meanwhile."""
 CORRELATIONS_LOGGED = 20
+
+Opened: TypeAlias = tuple[LogEntry, Recorded[OrderEvent] | UnreadableEventError]
 
 _log = structlog.get_logger(__name__)
 _applied = Counter("ordertrail_projector_events", "Events taken into documents")
@@ -46,52 +54,75 @@ class ShardProjection:
         self, writer: ShardWriter, reader: OrderReader, topic: Incarnation, partition: int
     ) -> None:
         self.writer = writer
-        self.next_offset = 0
-        self.progress = ""
+        self.progress: Mapping[int, str] = {}
+        self._offsets: Mapping[int, int] = {}
         self._seen_to = 0
         self._reader = reader
         self._topic = topic
         self._partition = partition
 
-    def resume(self, stored: str) -> int:
-        """Take the shard's stored progress; give the offset to read on from."""
-        self.progress = stored
+    @property
+    def next_offset(self) -> int:
+        """Where reading goes on: where the generation that is furthest behind needs it."""
+        return min(self._offsets.values(), default=0)
+
+    def resume(self, progress: Mapping[int, str]) -> int:
+        """Take the stored progress of the fed generations; give the offset to read on from."""
+        self.progress = progress
         # Up to here somebody may have seen what Redis no longer has: see _missing.
         self._seen_to = self._reader.head()
-        incarnation, _, offset = stored.rpartition(" ")
-        self.next_offset = int(offset) if incarnation == str(self._topic) else 0
+        self._offsets = {generation: self._offset(text) for generation, text in progress.items()}
         return self.next_offset
 
+    def _offset(self, progress: str) -> int:
+        incarnation, _, offset = progress.rpartition(" ")
+        return int(offset) if incarnation == str(self._topic) else 0
+
     def project(self, batch: Sequence[Delivered]) -> None:
-        """Apply a batch once, whole. Raises ProgressMovedError with nothing applied."""
+        """Apply a batch once, whole. Raises ShardMovedError with nothing applied."""
         batch = [one for one in batch if one.next_offset > self.next_offset]
         if not batch:
             return
-        last = batch[-1]
+        offsets = {
+            generation: max(offset, batch[-1].next_offset)
+            for generation, offset in self._offsets.items()
+        }
+        after = {generation: f"{self._topic} {offset}" for generation, offset in offsets.items()}
         position = max(one.position for one in batch)
-        after = f"{self._topic} {last.next_offset}"
+        entries = [one.entry for one in batch if one.entry is not None]
+        opened = list(zip(entries, self._reader.open_each(entries), strict=True))
         for _ in range(ATTEMPTS):
-            changes = self._changes(batch)
+            steps = [
+                Step(one, self._changes(one, batch, opened), before, after[one])
+                for one, before in self.progress.items()
+            ]
             try:
-                self.writer.apply(changes, before=self.progress, after=after, position=position)
+                self.writer.apply(steps, position=position)
             except DocumentMovedError:
                 continue
-            self.progress, self.next_offset = after, last.next_offset
+            self.progress, self._offsets = after, offsets
             self._tell(batch)
             return
         raise DocumentMovedError(f"partition {self._partition}: documents kept moving")
 
-    def _changes(self, batch: Sequence[Delivered]) -> Sequence[Change | Parking]:
-        entries = [one.entry for one in batch if one.entry is not None]
+    def _changes(
+        self, generation: int, batch: Sequence[Delivered], opened: Sequence[Opened]
+    ) -> Sequence[Change | Parking]:
+        """Fold what a generation lacks of a batch over its own documents."""
+        skipped = sum(
+            one.entry is not None and one.next_offset <= self._offsets[generation] for one in batch
+        )
+        opened = opened[skipped:]
+        entries = [entry for entry, _ in opened]
         touched = list(dict.fromkeys(order_of(entry) for entry in entries))
-        read: Mapping[OrderId, StoredDocument | None] = self.writer.read(touched)
+        read: Mapping[OrderId, StoredDocument | None] = self.writer.read(generation, touched)
         before = {
             order_id: None if stored is None else layout.to_document(stored)
             for order_id, stored in read.items()
         }
         after: dict[OrderId, OrderDocument | UnreadableEventError | None] = dict(before)
         after |= self._reader.fold_many(self._missing(entries, before))
-        for entry, recorded in zip(entries, self._reader.open_each(entries), strict=True):
+        for entry, recorded in opened:
             order_id = order_of(entry)
             try:
                 after[order_id] = take_in(after[order_id], entry, recorded)

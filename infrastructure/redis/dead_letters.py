@@ -12,8 +12,9 @@ import redis
 from domain.ids import OrderId
 from infrastructure.event_store.order_reader import OrderReader
 from infrastructure.redis import layout
+from infrastructure.redis.generations import Generations
 from infrastructure.redis.layout import ParkedNote
-from infrastructure.redis.rebuild import RebuildReport, rebuild_order
+from infrastructure.redis.refold import Refolded, refold
 from infrastructure.redis.shard import ShardWriter
 
 
@@ -29,32 +30,32 @@ class DeadLetters:
     """The parked orders of all shards."""
 
     def __init__(self, client: "redis.Redis", partitions: int) -> None:
-        self._shards = [ShardWriter(client, partition) for partition in range(partitions)]
+        self._generations = Generations(client, partitions)
 
     def all(self) -> Iterator[DeadLetter]:
         """List them, shard by shard."""
-        for shard in self._shards:
-            for order_id, note in shard.parked().items():
+        live = self._generations.live()
+        for shard in self._generations.shards:
+            for order_id, note in shard.parked(live).items():
                 yield DeadLetter(order_id, note)
 
     def find(self, order_id: OrderId) -> DeadLetter | None:
-        note = self._shard(order_id).parked().get(order_id)
+        note = self._shard(order_id).parked(self._generations.live()).get(order_id)
         return None if note is None else DeadLetter(order_id, note)
 
-    def retry(self, reader: OrderReader, order_ids: Sequence[OrderId]) -> RebuildReport:
-        """Fold orders from the event store; those that can be are parked no more.
+    def retry(self, reader: OrderReader, order_ids: Sequence[OrderId]) -> int:
+        """Fold orders from the event store; give how many can be, and are parked no more.
 
         Raises:
             UnavailableError: the event store can't be reached; running it again is safe.
         """
-        report = RebuildReport()
-        for order_id in order_ids:
-            rebuild_order(reader, self._shard(order_id), order_id, report)
-        return report
+        results = [refold(reader, self._shard(order_id), order_id) for order_id in order_ids]
+        return sum(result is not Refolded.PARKED for result in results)
 
     def discard(self, order_ids: Sequence[OrderId]) -> int:
         """Take notes away; give how many there were. The documents stay marked as out of date."""
         return sum(self._shard(order_id).discard_note(order_id) for order_id in order_ids)
 
     def _shard(self, order_id: OrderId) -> ShardWriter:
-        return self._shards[layout.partition_of(order_id, len(self._shards))]
+        shards = self._generations.shards
+        return shards[layout.partition_of(order_id, len(shards))]

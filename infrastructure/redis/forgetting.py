@@ -7,7 +7,6 @@ document is replaced only where it is still the one that was read, and never by 
 
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from importlib.resources import files
 from typing import Any
 
 import msgspec
@@ -17,12 +16,12 @@ from redis.cluster import RedisCluster
 from domain.ids import OrderId
 from infrastructure.event_store.order_reader import OrderReader
 from infrastructure.redis import layout
+from infrastructure.redis.generations import Generations
 from infrastructure.redis.layout import StoredDocument
-from infrastructure.redis.rebuild import RebuildReport, rebuild_order
-from infrastructure.redis.shard import DocumentMovedError, ShardWriter
+from infrastructure.redis.refold import Refolded, refold
+from infrastructure.redis.shard import DocumentMovedError, script
 from projections.order.document import OrderDocument, without_personal_data
 
-REPLACE = (files("infrastructure.redis") / "lua" / "replace.lua").read_text("utf-8")
 ATTEMPTS = 5
 POLL_S = 0.05
 REWRITTEN_WITHIN_S = 60.0
@@ -30,22 +29,21 @@ SCANNED_AT_ONCE = 1_000
 
 
 def await_position(
-    client: "redis.Redis",
+    generations: Generations,
     position: int,
     *,
-    partitions: int,
     within_s: float,
     tell: Callable[[int], None],
 ) -> bool:
-    """Wait until every shard is complete to a log position; False: it did not come to that.
+    """Wait until every fed generation is complete to a log position; False: it did not come to it.
 
     `tell` is called with the position that all have reached.
     """
-    keys = [layout.position_key(partition) for partition in range(partitions)]
     until = time.monotonic() + within_s
     while True:
-        values: list[Any] = [client.get(key) for key in keys]
-        reached = min(int(value or 0) for value in values)
+        reached = min(
+            shard.position(generation) for shard in generations.shards for generation in shard.fed()
+        )
         tell(reached)
         if reached >= position:
             return True
@@ -55,24 +53,27 @@ def await_position(
 
 
 def rewrite_documents(
-    client: "redis.Redis", reader: OrderReader, orders: Collection[OrderId], *, partitions: int
+    client: "redis.Redis",
+    generations: Generations,
+    reader: OrderReader,
+    orders: Collection[OrderId],
 ) -> int:
-    """Rewrite each document that still shows personal data; give how many did.
+    """Rewrite, in every fed generation, what still shows personal data; give how many orders did.
 
     Raises:
         UnavailableError, redis.RedisError: running it again is safe.
     """
     rewritten = 0
+    partitions = len(generations.shards)
     for order_id in orders:
-        writer = ShardWriter(client, layout.partition_of(order_id, partitions))
-        stored = writer.read([order_id])[order_id]
-        if stored is None or not _shows_personal_data(stored):
+        writer = generations.shards[layout.partition_of(order_id, partitions)]
+        showing = [one for one in writer.fed() if _shows(writer.read(one, [order_id])[order_id])]
+        if not showing:
             continue
         rewritten += 1
-        report = RebuildReport()
-        rebuild_order(reader, writer, order_id, report)
-        if report.parked:
-            _empty(client, layout.document_key(order_id, partitions))
+        if refold(reader, writer, order_id) is Refolded.PARKED:
+            for generation in showing:
+                _empty(client, layout.document_key(order_id, partitions, generation))
     return rewritten
 
 
@@ -84,7 +85,7 @@ def leftovers(client: "redis.Redis", orders: Collection[OrderId]) -> Iterator[st
         if name.rpartition(":")[2] not in names:
             continue
         value: Any = client.get(key)
-        if value is not None and _shows_personal_data(layout.decode(value)):
+        if value is not None and _shows(layout.decode(value)):
             yield name
 
 
@@ -108,7 +109,9 @@ def rewrite_files(client: "redis.Redis") -> Sequence[str]:
     return problems
 
 
-def _shows_personal_data(stored: StoredDocument) -> bool:
+def _shows(stored: StoredDocument | None) -> bool:
+    if stored is None:
+        return False
     body = layout.to_document(stored).body
     return body != without_personal_data(body)
 
@@ -119,7 +122,7 @@ def _empty(client: "redis.Redis", key: str) -> None:
     It takes the next position, which is still below that of the event that can't be applied or
     equal to it. So whoever has read it as it was finds it moved, and can't put that back.
     """
-    script = client.register_script(REPLACE)
+    replace = client.register_script(script("replace"))
     for _ in range(ATTEMPTS):
         value: Any = client.get(key)
         if value is None:
@@ -130,7 +133,7 @@ def _empty(client: "redis.Redis", key: str) -> None:
         header = msgspec.structs.replace(stored.header, parked=True)
         body = layout.body_bytes(emptied)
         new = layout.encode_stored(StoredDocument(stored.position + 1, header, body))
-        if script(keys=[key], args=[value[: layout.POSITION_DIGITS], new]):
+        if replace(keys=[key], args=[value[: layout.POSITION_DIGITS], new]):
             return
     raise DocumentMovedError(f"{key} kept changing")
 

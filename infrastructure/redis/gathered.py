@@ -5,24 +5,23 @@ While one trip is under way, the next gathers: no timer, and nobody waits for a 
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeAlias
+from typing import Generic, TypeVar
 
 MOST_KEYS = 256
 
-GetAll: TypeAlias = Callable[[Sequence[str]], Awaitable[Sequence[bytes | None]]]
-_Waiting: TypeAlias = list[tuple[str, "asyncio.Future[bytes | None]"]]
+K = TypeVar("K")
 
 
-class GatheredGets:
+class GatheredGets(Generic[K]):
     """Attributes: get_all: fetches several keys in one round trip, in their order."""
 
-    def __init__(self, get_all: GetAll) -> None:
+    def __init__(self, get_all: Callable[[Sequence[K]], Awaitable[Sequence[bytes | None]]]) -> None:
         self._get_all = get_all
-        self._waiting: _Waiting = []
+        self._waiting: list[tuple[K, asyncio.Future[bytes | None]]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._trips: asyncio.Task[None] | None = None
 
-    def get(self, key: str) -> "asyncio.Future[bytes | None]":
+    def get(self, key: K) -> "asyncio.Future[bytes | None]":
         """Get one key. Its future raises what `get_all` raised."""
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
@@ -40,7 +39,7 @@ class GatheredGets:
         finally:
             self._trips = None
 
-    async def _trip(self, batch: _Waiting) -> None:
+    async def _trip(self, batch: "list[tuple[K, asyncio.Future[bytes | None]]]") -> None:
         try:
             values = await self._get_all([key for key, _ in batch])
         except asyncio.CancelledError:

@@ -1,14 +1,17 @@
 """How a document lies in Redis, and under which keys.
 
 A shard is one partition of the topic `order-events`: its documents, lists and progress share
-one hash tag, so one script changes them together, on a Redis Cluster too.
+one hash tag, so one script changes them together, on a Redis Cluster too. They exist once per
+generation; all generations of a shard share its tag, so one script changes these together too.
+A pointer says which generation is read, a set per shard which ones are fed. Both are missing
+in an empty Redis, and that means the first generation.
 
 A value is the position in twenty digits, a header (JSON, one line) and the body as it is
 sent: a reader takes the body without parsing it, a script compares the position alone.
 """
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -19,6 +22,11 @@ from projections.order.document import OrderDocument
 from projections.order.lists import lists_of, sort_key
 
 POSITION_DIGITS = 20
+FIRST_GENERATION = 1
+LIVE_GENERATION = "order:live-generation"
+"""The pointer: which generation is read."""
+GENERATIONS = "order:generations"
+"""What is known of the generations besides: see `generations.Ledger`."""
 
 
 class Header(msgspec.Struct, omit_defaults=True):
@@ -66,25 +74,47 @@ def prefix(partition: int) -> str:
     return f"{{order-{partition}}}:"
 
 
-def document_key(order_id: OrderId, partitions: int) -> str:
-    return f"{prefix(partition_of(order_id, partitions))}document:{order_id}"
+def generation_prefix(partition: int, generation: int) -> str:
+    return f"{{order-{partition}}}:g{generation}:"
 
 
-def list_key(partition: int, name: str) -> str:
-    return f"{prefix(partition)}list:{name}"
+def fed_key(partition: int) -> str:
+    """Where a shard keeps which of its generations are fed: '1', or '1,2'."""
+    return f"{prefix(partition)}fed"
 
 
-def parked_key(partition: int) -> str:
+def document_key(order_id: OrderId, partitions: int, generation: int) -> str:
+    return f"{{order-{partition_of(order_id, partitions)}}}:g{generation}:document:{order_id}"
+
+
+def list_key(partition: int, generation: int, name: str) -> str:
+    return f"{generation_prefix(partition, generation)}list:{name}"
+
+
+def parked_key(partition: int, generation: int) -> str:
     """Where notes on parked orders are kept: order id -> ParkedNote."""
-    return f"{prefix(partition)}parked"
+    return f"{generation_prefix(partition, generation)}parked"
 
 
-def progress_key(partition: int) -> str:
-    return f"{prefix(partition)}progress"
+def progress_key(partition: int, generation: int) -> str:
+    return f"{generation_prefix(partition, generation)}progress"
 
 
-def position_key(partition: int) -> str:
-    return f"{prefix(partition)}position"
+def position_key(partition: int, generation: int) -> str:
+    return f"{generation_prefix(partition, generation)}position"
+
+
+def encode_fed(generations: Iterable[int]) -> str:
+    return ",".join(map(str, generations))
+
+
+def decode_fed(value: bytes | None) -> tuple[int, ...]:
+    """Read a set of fed generations, or the pointer, which is a set of one."""
+    return tuple(map(int, value.split(b","))) if value else (FIRST_GENERATION,)
+
+
+def decode_pointer(value: bytes | None) -> int:
+    return int(value) if value else FIRST_GENERATION
 
 
 def encode(document: OrderDocument) -> tuple[bytes, Header]:
@@ -112,7 +142,7 @@ def decode(value: bytes) -> StoredDocument:
 
 
 def encode_stored(stored: StoredDocument) -> bytes:
-    """Write a value whose body is written already."""
+    """Write what was taken apart, byte for byte."""
     return _value(stored.position, stored.header, stored.body)
 
 
@@ -121,15 +151,18 @@ def to_document(stored: StoredDocument) -> OrderDocument:
 
 
 def apply_keys(partition: int) -> Sequence[str]:
-    """Give the keys of apply.lua."""
-    return [progress_key(partition), position_key(partition), prefix(partition)]
+    """Give the keys of apply.lua, and of every other script on one shard."""
+    return [fed_key(partition), prefix(partition)]
 
 
-def encode_change(old: StoredDocument | None, document: OrderDocument) -> Sequence[str | bytes]:
+def encode_change(
+    generation: int, old: StoredDocument | None, document: OrderDocument
+) -> Sequence[str | bytes]:
     """Write the arguments of apply.lua that put a document in the place of what was read."""
     value, header = encode(document)
     leaves = [] if old is None else [n for n in old.header.lists if n not in header.lists]
     return [
+        str(generation),
         str(document.order_id),
         _expected(old),
         value,
@@ -143,14 +176,39 @@ def encode_change(old: StoredDocument | None, document: OrderDocument) -> Sequen
 
 
 def encode_parking(
-    order_id: OrderId, old: StoredDocument | None, note: ParkedNote
+    generation: int, order_id: OrderId, old: StoredDocument | None, note: ParkedNote
 ) -> Sequence[str | bytes]:
     """Write the arguments of apply.lua that keep the last good body and mark it as out of date."""
     value = b""
     if old is not None:
         header = msgspec.structs.replace(old.header, parked=True)
         value = _value(old.position, header, old.body)
-    return [str(order_id), _expected(old), value, _note_encoder.encode(note), "", "0", "0"]
+    note_value = encode_note(note)
+    return [str(generation), str(order_id), _expected(old), value, note_value, "", "0", "0"]
+
+
+def encode_note(note: ParkedNote) -> bytes:
+    return _note_encoder.encode(note)
+
+
+def encode_filling(
+    order_id: OrderId, document: OrderDocument | None, note: ParkedNote | None
+) -> Sequence[str | bytes]:
+    """Write the arguments of fill.lua and compare.lua: what a generation is to hold of an order."""
+    written = b"" if note is None else encode_note(note)
+    if document is None:
+        return [str(order_id), b"", written, "", "0"]
+    value, header = encode(document)
+    if note is not None:
+        header.parked = True
+        value = _value(document.position, header, body_bytes(document))
+    count = str(len(header.lists))
+    return [str(order_id), value, written, header.sort_key, count, *header.lists]
+
+
+def built_key(partition: int, generation: int) -> str:
+    """Where it is kept how far a generation has been built: range of orders -> last order."""
+    return f"{generation_prefix(partition, generation)}built"
 
 
 def decode_note(value: bytes) -> ParkedNote:

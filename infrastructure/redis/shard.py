@@ -1,6 +1,10 @@
-"""The writing side of one shard: read documents, apply a batch atomically, know its progress."""
+"""The writing side of one shard: read documents, apply a batch atomically, know its progress.
 
-from collections.abc import Iterable, Mapping, Sequence
+Rule: all fed generations of a shard change in one script, or none does. So they move in
+lockstep, and whoever reads one of them has read as much as he would have in another.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
@@ -13,16 +17,25 @@ from infrastructure.redis import layout
 from infrastructure.redis.layout import ParkedNote, StoredDocument
 from projections.order.document import OrderDocument
 
-APPLY = (files("infrastructure.redis") / "lua" / "apply.lua").read_text("utf-8")
 LEAVE_PROGRESS = "*"
+NOT_FED = "*"
 
 
-class ProgressMovedError(Exception):
-    """Another projector was here, or Redis lost data. `stored`: where to go on from."""
+def script(name: str) -> str:
+    """Read one of the scripts, whose heads say what they take and give."""
+    return (files("infrastructure.redis") / "lua" / f"{name}.lua").read_text("utf-8")
 
-    def __init__(self, stored: str) -> None:
-        super().__init__(f"the shard's progress is {stored!r}")
-        self.stored = stored
+
+class ShardMovedError(Exception):
+    """The shard isn't as it was read: ask it for its progress again."""
+
+
+class FedChangedError(ShardMovedError):
+    """Other generations are fed now."""
+
+
+class ProgressMovedError(ShardMovedError):
+    """Another projector was here, or Redis lost data."""
 
 
 class DocumentMovedError(Exception):
@@ -36,8 +49,8 @@ class Change:
     read: StoredDocument | None
     document: OrderDocument
 
-    def arguments(self) -> Sequence[str | bytes]:
-        return layout.encode_change(self.read, self.document)
+    def arguments(self, generation: int) -> Sequence[str | bytes]:
+        return layout.encode_change(generation, self.read, self.document)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +61,24 @@ class Parking:
     read: StoredDocument | None
     note: ParkedNote
 
-    def arguments(self) -> Sequence[str | bytes]:
-        return layout.encode_parking(self.order_id, self.read, self.note)
+    def arguments(self, generation: int) -> Sequence[str | bytes]:
+        return layout.encode_parking(generation, self.order_id, self.read, self.note)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What happens to one generation.
+
+    Attributes:
+        changes: documents with what was read in their place.
+        before: the progress that was read, or LEAVE_PROGRESS.
+        after: the new progress.
+    """
+
+    generation: int
+    changes: Sequence[Change | Parking]
+    before: str = LEAVE_PROGRESS
+    after: str = ""
 
 
 class ShardWriter:
@@ -58,27 +87,55 @@ class ShardWriter:
     def __init__(self, client: "redis.Redis", partition: int) -> None:
         self._client = client
         self._partition = partition
-        self._apply = client.register_script(APPLY)
+        self._apply = client.register_script(script("apply"))
+        self._feed = client.register_script(script("feed"))
 
-    def progress(self) -> str:
-        """Where the shard's partition is to be read on; '' for a new shard."""
-        stored: Any = self._client.get(layout.progress_key(self._partition))
-        return "" if stored is None else bytes(stored).decode()
+    def fed(self) -> tuple[int, ...]:
+        """Which generations are fed."""
+        value: Any = self._client.get(layout.fed_key(self._partition))
+        return layout.decode_fed(value)
 
-    def read(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, StoredDocument | None]:
+    def progress(self) -> Mapping[int, str]:
+        """Where each fed generation is to be read on; '' for a new one."""
+        return self.progress_of(self.fed())
+
+    def progress_of(self, fed: Sequence[int]) -> Mapping[int, str]:
+        keys = [layout.progress_key(self._partition, generation) for generation in fed]
+        values: Any = self._client.mget(keys)
+        return {
+            generation: bytes(value or b"").decode()
+            for generation, value in zip(fed, values, strict=True)
+        }
+
+    def position(self, generation: int) -> int:
+        """Give the log position that a generation is complete to."""
+        value: Any = self._client.get(layout.position_key(self._partition, generation))
+        return int(value or 0)
+
+    def join(self, generation: int) -> None:
+        """Let a generation be fed from now on, from its own progress; nothing changes if it is."""
+        self._feed(layout.apply_keys(self._partition), ["join", generation])
+
+    def leave(self, generation: int) -> None:
+        """Let a generation be fed no longer; it can come back only from the beginning."""
+        self._feed(layout.apply_keys(self._partition), ["leave", generation])
+
+    def read(
+        self, generation: int, order_ids: Sequence[OrderId]
+    ) -> Mapping[OrderId, StoredDocument | None]:
         """Read documents in one round trip."""
         if not order_ids:
             return {}
-        prefix = layout.prefix(self._partition)
+        prefix = layout.generation_prefix(self._partition, generation)
         values: Any = self._client.mget([f"{prefix}document:{order_id}" for order_id in order_ids])
         return {
             order_id: None if value is None else layout.decode(value)
             for order_id, value in zip(order_ids, values, strict=True)
         }
 
-    def parked(self) -> Mapping[OrderId, ParkedNote]:
+    def parked(self, generation: int) -> Mapping[OrderId, ParkedNote]:
         """Read the notes on all parked orders of the shard."""
-        notes: Any = self._client.hgetall(layout.parked_key(self._partition))
+        notes: Any = self._client.hgetall(layout.parked_key(self._partition, generation))
         return {
             OrderId(UUID(bytes(order_id).decode())): layout.decode_note(note)
             for order_id, note in notes.items()
@@ -86,29 +143,47 @@ class ShardWriter:
 
     def discard_note(self, order_id: OrderId) -> bool:
         """Take a note away; its document stays marked as out of date. False if there was none."""
-        removed: Any = self._client.hdel(layout.parked_key(self._partition), str(order_id))
-        return bool(removed)
+        removed: list[Any] = [
+            self._client.hdel(layout.parked_key(self._partition, generation), str(order_id))
+            for generation in self.fed()
+        ]
+        return any(removed)
 
-    def apply(
-        self, changes: Iterable[Change | Parking], *, before: str, after: str, position: int
-    ) -> None:
+    def apply(self, steps: Sequence[Step], *, position: int = 0) -> None:
         """Write documents, lists, progress and position together, or nothing.
 
         Args:
-            changes: documents with what was read in their place.
-            before: the progress that was read, or LEAVE_PROGRESS.
-            after: the new progress.
-            position: the log position that the shard is then complete to.
+            steps: one for each fed generation, in the order of `progress()`.
+            position: the log position that generations with a progress are then complete to.
+
+        Raises:
+            FedChangedError, ProgressMovedError, DocumentMovedError: nothing was written.
+        """
+        self._run(layout.encode_fed(step.generation for step in steps), steps, position)
+
+    def apply_unfed(self, step: Step, *, position: int = 0) -> None:
+        """Write to a generation that nobody reads or feeds yet.
 
         Raises:
             ProgressMovedError, DocumentMovedError: nothing was written.
         """
-        written = list(changes)
-        arguments: list[str | bytes] = [before, after, str(position), str(len(written))]
-        for change in written:
-            arguments += change.arguments()
+        self._run(NOT_FED, [step], position)
+
+    def _run(self, fed: str, steps: Sequence[Step], position: int) -> None:
+        arguments: list[str | bytes] = [fed, str(position), str(len(steps))]
+        for step in steps:
+            arguments += (str(step.generation), step.before, step.after)
+        arguments.append(str(sum(len(step.changes) for step in steps)))
+        for step in steps:
+            for change in step.changes:
+                arguments += change.arguments(step.generation)
         outcome: Any = self._apply(keys=layout.apply_keys(self._partition), args=arguments)
-        if outcome[0] == b"progress":
-            raise ProgressMovedError(bytes(outcome[1]).decode())
-        if outcome[0] == b"moved":
-            raise DocumentMovedError(bytes(outcome[1]).decode())
+        kind = outcome[0]
+        if kind == b"applied":
+            return
+        found = bytes(outcome[1]).decode()
+        if kind == b"fed":
+            raise FedChangedError(f"fed are {found}")
+        if kind == b"progress":
+            raise ProgressMovedError(f"the shard's progress is {found!r}")
+        raise DocumentMovedError(found)

@@ -1,15 +1,16 @@
 """The reading side: documents as bytes, lists, and the event store behind both.
 
-Rules: a single read never fails for want of Redis while the event store answers, and never
-shows an order as it was before an earlier answer. So a fold is written back; and after Redis
-was out of reach, single reads come from the store until the views have caught up with what
-the log held when Redis came back.
+Rules: every trip to Redis takes along the pointer to the generation that is read; one that was
+made to another generation is made again, so no reader stays with an old one. A single read never
+fails for want of Redis while the event store answers, and never shows an order as it was before
+an earlier answer. So a fold is written back; and after Redis was out of reach, single reads come
+from the store until the views have caught up with what the log held when Redis came back.
 """
 
 import asyncio
 import heapq
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID
@@ -25,7 +26,7 @@ from infrastructure.event_store.order_reader import OrderReader, UnreadableEvent
 from infrastructure.redis import layout
 from infrastructure.redis.gathered import GatheredGets
 from infrastructure.redis.layout import StoredDocument
-from infrastructure.redis.shard import APPLY, LEAVE_PROGRESS
+from infrastructure.redis.shard import LEAVE_PROGRESS, script
 from projections.order.document import OrderDocument
 from projections.order.lists import list_name
 from projections.ports import (
@@ -64,8 +65,11 @@ class RedisOrderViews:
         self._threads = ThreadPoolExecutor(folds_at_once, thread_name_prefix="fold")
         self._most_folds = folds_at_once + folds_waiting
         self._folds = 0
-        self._apply = client.register_script(APPLY)
-        self._gets = GatheredGets(self._get_all)
+        self._apply = client.register_script(script("apply"))
+        self._gets = GatheredGets(self._get_documents)
+        # What is taken for true until an answer says otherwise.
+        self._generation = layout.FIRST_GENERATION
+        self._fed: dict[int, tuple[int, ...]] = {}
         # A new process can't know what others have answered: it begins as after an outage.
         self._lost = True
         self._catch_up_to: int | None = None
@@ -105,14 +109,25 @@ class RedisOrderViews:
             status=query.status,
             external_reference=query.external_reference,
         )
-        as_of = await self.as_of_position()
+        while True:
+            as_of = await self.as_of_position()
+            generation = self._generation
+            try:
+                return await self._list_in(generation, name, query, as_of)
+            except _GenerationMovedError:
+                continue  # a flip is a rare thing: this ends
+
+    async def _list_in(
+        self, generation: int, name: str, query: OrderQuery, as_of: int
+    ) -> OrderPage:
         after = query.after
         found: list[StoredDocument] = []
         # One more than asked for tells whether there is a next page.
         while len(found) <= query.limit:
             wanted = query.limit + 1 - len(found)
-            keys = await self._page_of_keys(name, after, wanted)
-            found += [one for one in await self._documents(keys) if _matches(one, query)]
+            keys = await self._page_of_keys(generation, name, after, wanted)
+            values = await self._gather_documents(generation, map(_order_id, keys))
+            found += [one for one in map(layout.decode, values) if _matches(one, query)]
             if len(keys) < wanted:
                 break
             after = keys[-1]
@@ -125,29 +140,56 @@ class RedisOrderViews:
 
     async def as_of_position(self) -> int:
         """Give the log position that every shard has reached. Raises RedisError."""
-        keys = [layout.position_key(partition) for partition in range(self._partitions)]
-        return min(int(value or 0) for value in await self._get_all(keys))
+        values = await self._get_all(
+            lambda generation: [
+                layout.position_key(partition, generation) for partition in range(self._partitions)
+            ]
+        )
+        return min(int(value or 0) for value in values)
 
-    async def _page_of_keys(self, name: str, after: str | None, limit: int) -> Sequence[str]:
+    async def _page_of_keys(
+        self, generation: int, name: str, after: str | None, limit: int
+    ) -> Sequence[str]:
         """Merge the newest entries below `after` of every shard's list, newest first."""
         top = "+" if after is None else f"({after}"
         async with self._client.pipeline(transaction=False) as pipeline:
             for partition in range(self._partitions):
                 pipeline.zrevrangebylex(
-                    layout.list_key(partition, name), top, "-", start=0, num=limit
+                    layout.list_key(partition, generation, name), top, "-", start=0, num=limit
                 )
             shards: Any = await pipeline.execute()
         merged = heapq.merge(*([bytes(key) for key in shard] for shard in shards), reverse=True)
         return [key.decode() for key, _ in zip(merged, range(limit), strict=False)]
 
-    async def _documents(self, sort_keys: Iterable[str]) -> Sequence[StoredDocument]:
-        ids = [_order_id(sort_key) for sort_key in sort_keys]
-        if not ids:
-            return []
-        keys = [layout.document_key(order_id, self._partitions) for order_id in ids]
-        return [layout.decode(value) for value in await self._get_all(keys) if value is not None]
+    async def _gather_documents(
+        self, generation: int, order_ids: Iterable[OrderId]
+    ) -> Sequence[bytes]:
+        """Fetch what a list named, as long as that list's generation is the one that is read."""
+        values = await self._get_documents(list(order_ids))
+        if self._generation != generation:
+            raise _GenerationMovedError
+        return [value for value in values if value is not None]
 
-    async def _get_all(self, keys: Sequence[str]) -> Sequence[bytes | None]:
+    async def _get_documents(self, order_ids: Sequence[OrderId]) -> Sequence[bytes | None]:
+        partitions = self._partitions
+        return await self._get_all(
+            lambda generation: [
+                layout.document_key(order_id, partitions, generation) for order_id in order_ids
+            ]
+        )
+
+    async def _get_all(self, keys: Callable[[int], Sequence[str]]) -> Sequence[bytes | None]:
+        """Get keys of the generation that is read, which is found out in the same round trip."""
+        while True:
+            generation = self._generation
+            *values, pointer = await self._fetch([*keys(generation), layout.LIVE_GENERATION])
+            live = layout.decode_pointer(pointer)
+            if live == generation:
+                return values
+            self._generation = live
+            _log.info("generation_read", generation=live)
+
+    async def _fetch(self, keys: Sequence[str]) -> Sequence[bytes | None]:
         """Get keys of several shards in one round trip: on a cluster, one for each node."""
         values: Any
         if isinstance(self._client, RedisCluster):
@@ -166,7 +208,7 @@ class RedisOrderViews:
                 await self._regain()
             if self._catch_up_to is not None and not await self._caught_up():
                 return None
-            value = await self._gets.get(layout.document_key(order_id, self._partitions))
+            value = await self._gets.get(order_id)
         except _REDIS_DOWN as error:
             if not self._lost:
                 _log.warning("redis_lost", reason=type(error).__name__)
@@ -237,17 +279,32 @@ class RedisOrderViews:
             self._lost = True
 
     async def _written_back(self, document: OrderDocument) -> bool:
-        key = layout.document_key(document.order_id, self._partitions)
-        value: Any = await self._client.get(key)
-        old = None if value is None else layout.decode(value)
-        if old is not None and old.position >= document.position:
-            return True
+        """Try to leave a fold in every fed generation; False: look again, something has changed."""
         partition = layout.partition_of(document.order_id, self._partitions)
+        fed = self._fed.get(partition) or (self._generation,)
+        values = await self._fetch(
+            [layout.document_key(document.order_id, self._partitions, one) for one in fed]
+        )
+        changes: list[str | bytes] = []
+        behind = 0
+        for generation, value in zip(fed, values, strict=True):
+            old = None if value is None else layout.decode(value)
+            if old is None or old.position < document.position:
+                changes += layout.encode_change(generation, old, document)
+                behind += 1
+        # Also with nothing to write: only the script knows whether these are all that are fed.
+        steps = [text for one in fed for text in (str(one), LEAVE_PROGRESS, "")]
         outcome: Any = await self._apply(
             keys=layout.apply_keys(partition),
-            args=[LEAVE_PROGRESS, "", "0", "1", *layout.encode_change(old, document)],
+            args=[layout.encode_fed(fed), "0", str(len(fed)), *steps, str(behind), *changes],
         )
+        if outcome[0] == b"fed":
+            self._fed[partition] = layout.decode_fed(bytes(outcome[1]))
         return bool(outcome[0] == b"applied")
+
+
+class _GenerationMovedError(Exception):
+    """Another generation is read by now."""
 
 
 def _order_id(sort_key: str) -> OrderId:

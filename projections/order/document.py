@@ -24,6 +24,9 @@ from domain.personal import FORGOTTEN, Address, PersonalData
 
 Body: TypeAlias = dict[str, Any]
 
+PROJECTION_VERSION = 1
+"""Raised with every change of what `project` makes of the same events: see the runbook, Rebuild."""
+
 
 class GapError(Exception):
     """An event of the stream is missing before this one: fold the order from the store."""
@@ -75,8 +78,8 @@ def project(document: OrderDocument | None, recorded: Recorded[OrderEvent]) -> O
         body = dict(document.body)
         _change(body, event)
     _stamp(body, recorded)
-    versions = {} if document is None else dict(document.versions)
-    return OrderDocument(body, versions | {recorded.stream: recorded.version})
+    versions = {} if document is None else document.versions
+    return OrderDocument(body, {**versions, recorded.stream: recorded.version})
 
 
 def fold(events: Iterable[Recorded[OrderEvent]]) -> OrderDocument | None:
@@ -215,4 +218,4 @@ def _address(address: Address | None) -> Body | None:
 
 def timestamp(time: datetime) -> str:
     """Write an aware UTC time as RFC 3339, with microseconds, so that texts sort as times."""
-    return time.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return time.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"

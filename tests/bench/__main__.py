@@ -19,7 +19,7 @@ from tests.bench.report import Row, as_document, markdown, show
 from tests.bench.rounds import Effort
 from tests.bench.stack import Stack
 
-ROWS = ("append", "place", "read", "relay", "projector", "latency", "audit", "platform")
+ROWS = ("append", "place", "read", "relay", "projector", "latency", "audit", "platform", "rebuild")
 LONG_ROWS = ("growth", "memory")
 KNOWN = (*ROWS, *LONG_ROWS)
 JSON_FILE = Path(".ordertrail-bench.json")

@@ -99,7 +99,10 @@ class Load:
 
     async def _run(self, seconds: float) -> float:
         settings = self._platform.settings
-        keys = [layout.position_key(partition) for partition in range(PARTITIONS)]
+        keys = [
+            layout.position_key(partition, layout.FIRST_GENERATION)
+            for partition in range(PARTITIONS)
+        ]
         reads = 0
 
         def read(_answered: Answered) -> None:

@@ -71,7 +71,9 @@ def _ours(
 
 
 def _set(platform: Platform, documents: Sequence[OrderDocument]) -> Contender:
-    keys = [layout.document_key(one.order_id, PARTITIONS) for one in documents]
+    keys = [
+        layout.document_key(one.order_id, PARTITIONS, layout.FIRST_GENERATION) for one in documents
+    ]
     values = [layout.encode(one)[0] for one in documents]
 
     def run(_seconds: float) -> float:
@@ -102,7 +104,9 @@ def _applied(platform: Platform, order_ids: Sequence[OrderId]) -> Callable[[], i
             by_shard[layout.partition_of(order_id, PARTITIONS)].append(position)
     assert sum(map(len, by_shard.values())) == len(order_ids)
     client = redis.from_url(platform.settings["ORDERTRAIL_REDIS_URL"])
-    keys = [layout.position_key(partition) for partition in range(PARTITIONS)]
+    keys = [
+        layout.position_key(partition, layout.FIRST_GENERATION) for partition in range(PARTITIONS)
+    ]
 
     def applied() -> int:
         reached = client.mget(keys)

@@ -13,7 +13,7 @@ from infrastructure import composition
 from infrastructure.event_store.sealing import read_master_key
 from infrastructure.event_store.store import open_event_store
 from infrastructure.redis import layout
-from infrastructure.redis.shard import Change, ShardWriter
+from infrastructure.redis.shard import Change, ShardWriter, Step
 from infrastructure.settings import StoreSettings
 from projections.order.document import OrderDocument
 from tests.bench.orders import appends
@@ -33,7 +33,7 @@ class Shown:
 
     @property
     def key(self) -> str:
-        return layout.document_key(self.order_id, PARTITIONS)
+        return layout.document_key(self.order_id, PARTITIONS, layout.FIRST_GENERATION)
 
 
 def place_orders(platform: Platform, how_many: int) -> Sequence[OrderId]:
@@ -85,6 +85,7 @@ def show_orders(platform: Platform, how_many: int) -> Sequence[Shown]:
     for partition in range(PARTITIONS):
         writer = ShardWriter(client, partition)
         changes = [Change(None, document) for document in by_shard[partition]]
-        writer.apply(changes, before="", after="bench 0", position=head)
+        step = Step(layout.FIRST_GENERATION, changes, before="", after="bench 0")
+        writer.apply([step], position=head)
     client.close()
     return [Shown(d.order_id, d.customer_id, layout.body_bytes(d)) for d in documents]

@@ -7,7 +7,7 @@ older than anybody had seen it before asking; every refusal is a 503 that says w
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +21,7 @@ from tests.shop import an_order
 PER_S = 50
 CANCELLED_SHARE = 0.1
 READERS = 4
+READ_AT_ONCE = 20
 READ_PAUSE_S = 0.02
 RETRY_S = 0.2
 PATIENCE_S = 60.0
@@ -60,11 +61,21 @@ class Seen:
 
 
 class Traffic:
-    """One shop's writers and readers against the edge."""
+    """One shop's writers and readers against the edge; readers against others too, if given."""
 
-    def __init__(self, client: httpx.AsyncClient, draw: random.Random) -> None:
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        draw: random.Random,
+        *,
+        per_s: int = PER_S,
+        reading: Sequence[str] = ("",),
+    ) -> None:
+        """Take how many orders to place a second, and the URLs that readers share out."""
         self.seen = Seen()
         self._client = client
+        self._per_s = per_s
+        self._reading = reading
         self._draw = draw
         self._run = f"{draw.getrandbits(32):08x}"
         self._known: list[str] = []
@@ -100,7 +111,7 @@ class Traffic:
             if self._known and self._draw.random() < CANCELLED_SHARE:
                 tasks.add(asyncio.create_task(self._cancel(self._draw.choice(self._known))))
             tasks = {task for task in tasks if not task.done()}
-            await asyncio.sleep(max(0.0, started + number / PER_S - loop.time()))
+            await asyncio.sleep(max(0.0, started + number / self._per_s - loop.time()))
         await asyncio.gather(*tasks)
 
     async def _place(self, number: int) -> None:
@@ -142,15 +153,22 @@ class Traffic:
             if self._known:
                 # Mostly young orders: with those there is something to get wrong.
                 young = draw.random() < 0.7
-                await self._read_one(
-                    draw.choice(self._known[-100:] if young else self._known), mine
-                )
+                order_id = draw.choice(self._known[-100:] if young else self._known)
+                await self._read_one(draw.choice(self._reading), order_id, mine)
 
-    async def _read_one(self, order_id: str, mine: dict[str, int]) -> None:
+    async def read_all(self) -> None:
+        """Read every acknowledged order once more, wherever readers read."""
+        known = list(self._known)
+        for url in self._reading:
+            for begin in range(0, len(known), READ_AT_ONCE):
+                batch = known[begin : begin + READ_AT_ONCE]
+                await asyncio.gather(*(self._read_one(url, one, {}) for one in batch))
+
+    async def _read_one(self, url: str, order_id: str, mine: dict[str, int]) -> None:
         loop = asyncio.get_running_loop()
         floor, own_floor, began = self._newest.get(order_id, 0), mine.get(order_id, 0), loop.time()
         try:
-            answer = await self._client.get(f"/v1/orders/{order_id}")
+            answer = await self._client.get(f"{url}/v1/orders/{order_id}")
         except httpx.TransportError as error:
             self.seen.refusals[f"read: {type(error).__name__}"] += 1
             return
@@ -181,7 +199,13 @@ class Traffic:
 
 
 @asynccontextmanager
-async def traffic(platform: LivePlatform, draw: random.Random) -> AsyncIterator[Traffic]:
+async def traffic(
+    platform: LivePlatform,
+    draw: random.Random,
+    *,
+    per_s: int = PER_S,
+    reading: Sequence[str] = ("",),
+) -> AsyncIterator[Traffic]:
     """Have orders come in for as long as the block lasts; then every one is acknowledged."""
     async with HttpxAiohttpClient(
         base_url=platform.url,
@@ -190,7 +214,7 @@ async def traffic(platform: LivePlatform, draw: random.Random) -> AsyncIterator[
         limits=httpx.Limits(max_connections=500),
         trust_env=False,
     ) as client:
-        started = Traffic(client, draw)
+        started = Traffic(client, draw, per_s=per_s, reading=reading)
         running = asyncio.create_task(started.run())
         try:
             yield started

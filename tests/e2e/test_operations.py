@@ -9,6 +9,7 @@ import orjson
 
 from domain.ids import OrderId
 from infrastructure.redis import layout
+from infrastructure.redis.generations import Generations
 from tests.consistency import assert_consistent, partitions_of, redis_of
 from tests.live_platform import LivePlatform
 from tests.shop import Shop, an_order
@@ -71,32 +72,65 @@ def test_a_history_is_printed_by_number_and_by_id_and_without_personal_data(
     assert (nobodys.returncode, nobodys.stderr) == (1, "there is no order 0000-0000\n")
 
 
-def test_a_rebuild_mends_a_wrong_and_a_missing_document(platform: LivePlatform, shop: Shop) -> None:
+def _broken(platform: LivePlatform, shop: Shop) -> list[str]:
+    """Place three orders; make the first one's document wrong and lose the second one's."""
     placed = [shop.place() for _ in range(3)]
     for one in placed:
         shop.read(one["order_id"], one["position"])
     with redis_of(platform.settings) as client:
         partitions = partitions_of(platform.settings)
+        live = Generations(client, partitions).live()
         wrong, missing, _ = (
-            layout.document_key(OrderId(UUID(one["order_id"])), partitions) for one in placed
+            layout.document_key(OrderId(UUID(one["order_id"])), partitions, live) for one in placed
         )
         stored = client.get(wrong)
         assert isinstance(stored, bytes)
         client.set(wrong, stored.replace(b'"pending"', b'"shipped"'))
         client.delete(missing)
-    rebuilt = platform.run("rebuild")
-    assert rebuilt.returncode == 0, rebuilt.stderr
-    assert "1 were missing, 1 were different" in rebuilt.stdout
+    return [one["order_id"] for one in placed]
+
+
+def test_a_wrong_and_a_missing_document_are_named_and_mended_order_by_order(
+    platform: LivePlatform, shop: Shop
+) -> None:
+    wrong, missing, right = _broken(platform, shop)
+    found = platform.run("rebuild", "--verify")
+    assert found.returncode == 1
+    assert f"{wrong}: differs in $.status" in found.stdout
+    assert f"{missing}: the document is missing" in found.stdout
+    assert right not in found.stdout
+    assert "was different" in platform.run("rebuild", "--order", wrong).stdout
+    assert "was missing" in platform.run("rebuild", "--order", missing).stdout
+    assert "was right" in platform.run("rebuild", "--order", right).stdout
+    assert platform.run("rebuild", "--order", str(UUID(int=1))).returncode == 1
+    verified = platform.run("rebuild", "--verify")
+    assert verified.returncode == 0, verified.stdout
     assert_consistent(platform.settings)
-    again = platform.run("rebuild")
-    assert "0 were missing, 0 were different" in again.stdout
+
+
+def test_a_rebuild_mends_every_document_once_its_differences_are_accepted(
+    platform: LivePlatform, shop: Shop
+) -> None:
+    wrong, missing, _ = _broken(platform, shop)
+    assert "generation" in platform.run("rebuild", "--dry-run").stdout
+    stopped = platform.run("rebuild")
+    assert stopped.returncode == 1
+    assert f"{wrong}: differs in $.status" in stopped.stderr
+    assert f"{missing}: the document is new" in stopped.stderr
+    assert "--resume --accept" in stopped.stderr
+    accepted = platform.run("rebuild", "--resume", "--accept")
+    assert accepted.returncode == 0, accepted.stderr
+    assert platform.run("rebuild", "--drop-previous").returncode == 0
+    assert_consistent(platform.settings)
+    nothing = platform.run("rebuild", "--rollback")
+    assert (nothing.returncode, "no previous" in nothing.stderr) == (1, True)
 
 
 def test_a_rebuild_while_orders_come_in_ends_consistent(platform: LivePlatform, shop: Shop) -> None:
     with redis_of(platform.settings) as client:
         client.flushall()
     placed = [shop.place(an_order(f"c-{n}")) for n in range(20)]
-    assert platform.run("rebuild").returncode == 0
+    assert platform.run("rebuild", "--accept").returncode == 0
     shop.cancel(placed[0]["order_id"])
     assert_consistent(platform.settings)
 

@@ -19,7 +19,8 @@ import httpx
 import typer
 from rich.console import Console
 
-from api.cli.importing import BarProgress, PlainProgress, bars, platform_client
+from api.cli.bars import BarProgress, PlainProgress, bars
+from api.cli.importing import platform_client
 from api.cli.progress import Progress
 from api.importing.report import Report
 from api.importing.report_text import report_lines

@@ -1,32 +1,49 @@
--- apply: change one shard's documents, lists and progress together, or nothing of it.
+-- apply: change documents, lists and progress of one shard's fed generations, or nothing of it.
 --
--- KEYS[1]  progress of the shard: where its Kafka partition is to be read on
--- KEYS[2]  log position up to which the shard is complete
--- KEYS[3]  the shard's key prefix, '{order-3}:'; documents and lists stand under it
--- ARGV[1]  the progress that the caller began with ('' for none), or '*': leave progress alone
--- ARGV[2]  the progress to store
--- ARGV[3]  the log position to store, as a decimal number
--- ARGV[4]  how many documents follow; each of them:
---          id, position read ('' for none), new value ('' to write none), note ('' to take away
---          the one that says why the order is parked), sort key, n, n lists to join, m, m to leave
+-- KEYS[1]  which generations of the shard are fed: '1', or '1,2'; missing: '1'
+-- KEYS[2]  the shard's key prefix, '{order-3}:'; a generation stands under '{order-3}:g2:'
+-- ARGV[1]  the fed generations as the caller knows them; '*': those given are not fed yet
+-- ARGV[2]  the log position to store, as a decimal number
+-- ARGV[3]  how many generations follow; each of them:
+--          number, the progress that the caller began with ('' for none) or '*': leave progress
+--          and position alone, the progress to store
+-- then     how many documents follow; each of them:
+--          generation, id, position read ('' for none), new value ('' to write none), note ('' to
+--          take away the one that says why the order is parked), sort key, n, n lists to join,
+--          m, m to leave
 --
--- Gives {'applied'}; or, with nothing changed, {'progress', stored progress} where another
--- caller was here or the data was lost, or {'moved', id} where a document has another position.
+-- Gives {'applied'}; or, with nothing changed, {'fed', fed generations} where these are others,
+-- {'progress', stored progress} where another caller was here or the data was lost, or
+-- {'moved', id} where a document has another position.
 -- A document's value begins with its position in twenty digits.
 
-local prefix = KEYS[3]
+local function prefix(generation)
+  return KEYS[2] .. 'g' .. generation .. ':'
+end
+
 if ARGV[1] ~= '*' then
-  local progress = redis.call('GET', KEYS[1]) or ''
-  if progress ~= ARGV[1] then
-    return {'progress', progress}
+  local fed = redis.call('GET', KEYS[1]) or '1'
+  if fed ~= ARGV[1] then
+    return {'fed', fed}
+  end
+end
+
+local generations = tonumber(ARGV[3])
+local count_at = 4 + 3 * generations
+for at = 4, count_at - 1, 3 do
+  if ARGV[at + 1] ~= '*' then
+    local progress = redis.call('GET', prefix(ARGV[at]) .. 'progress') or ''
+    if progress ~= ARGV[at + 1] then
+      return {'progress', progress}
+    end
   end
 end
 
 local function each_document(visit)
-  local at = 5
-  for _ = 1, tonumber(ARGV[4]) do
-    local joins = tonumber(ARGV[at + 5])
-    local leaves_at = at + 6 + joins
+  local at = count_at + 1
+  for _ = 1, tonumber(ARGV[count_at]) do
+    local joins = tonumber(ARGV[at + 6])
+    local leaves_at = at + 7 + joins
     visit(at, joins, leaves_at, tonumber(ARGV[leaves_at]))
     at = leaves_at + 1 + tonumber(ARGV[leaves_at])
   end
@@ -34,9 +51,9 @@ end
 
 local moved = nil
 each_document(function(at)
-  local stored = redis.call('GETRANGE', prefix .. 'document:' .. ARGV[at], 0, 19)
-  if stored ~= ARGV[at + 1] then
-    moved = moved or ARGV[at]
+  local key = prefix(ARGV[at]) .. 'document:' .. ARGV[at + 1]
+  if redis.call('GETRANGE', key, 0, 19) ~= ARGV[at + 2] then
+    moved = moved or ARGV[at + 1]
   end
 end)
 if moved then
@@ -44,27 +61,31 @@ if moved then
 end
 
 each_document(function(at, joins, leaves_at, leaves)
-  if ARGV[at + 2] ~= '' then
-    redis.call('SET', prefix .. 'document:' .. ARGV[at], ARGV[at + 2])
-  end
+  local under = prefix(ARGV[at])
   if ARGV[at + 3] ~= '' then
-    redis.call('HSET', prefix .. 'parked', ARGV[at], ARGV[at + 3])
-  else
-    redis.call('HDEL', prefix .. 'parked', ARGV[at])
+    redis.call('SET', under .. 'document:' .. ARGV[at + 1], ARGV[at + 3])
   end
-  for i = at + 6, at + 5 + joins do
-    redis.call('ZADD', prefix .. 'list:' .. ARGV[i], 0, ARGV[at + 4])
+  if ARGV[at + 4] ~= '' then
+    redis.call('HSET', under .. 'parked', ARGV[at + 1], ARGV[at + 4])
+  else
+    redis.call('HDEL', under .. 'parked', ARGV[at + 1])
+  end
+  for i = at + 7, at + 6 + joins do
+    redis.call('ZADD', under .. 'list:' .. ARGV[i], 0, ARGV[at + 5])
   end
   for i = leaves_at + 1, leaves_at + leaves do
-    redis.call('ZREM', prefix .. 'list:' .. ARGV[i], ARGV[at + 4])
+    redis.call('ZREM', under .. 'list:' .. ARGV[i], ARGV[at + 5])
   end
 end)
 
-if ARGV[1] ~= '*' then
-  redis.call('SET', KEYS[1], ARGV[2])
-  local before = tonumber(redis.call('GET', KEYS[2]) or '0')
-  if tonumber(ARGV[3]) > before then
-    redis.call('SET', KEYS[2], ARGV[3])
+for at = 4, count_at - 1, 3 do
+  if ARGV[at + 1] ~= '*' then
+    local under = prefix(ARGV[at])
+    redis.call('SET', under .. 'progress', ARGV[at + 2])
+    local before = tonumber(redis.call('GET', under .. 'position') or '0')
+    if tonumber(ARGV[2]) > before then
+      redis.call('SET', under .. 'position', ARGV[2])
+    end
   end
 end
 return {'applied'}

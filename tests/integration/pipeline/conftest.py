@@ -30,7 +30,7 @@ from infrastructure.processes.projector import Projector
 from infrastructure.processes.relay import Relay
 from infrastructure.processes.worker import Health
 from infrastructure.redis import layout
-from infrastructure.redis.shard import ShardWriter
+from infrastructure.redis.generations import Generations
 from infrastructure.settings import KafkaSettings, StoreSettings, ViewSettings
 
 WAIT_S = 30.0
@@ -67,6 +67,14 @@ class Pipeline:
         lines = None if pieces is None else [LineToCancel(Sku("85123A"), pieces)]
         command = CancelOrder(order_id, reason="changed my mind", lines=lines)
         return await cancel_order(command, self.request(None), self.ports)
+
+    @property
+    def redis_url(self) -> str:
+        return self.views.redis_url.get_secret_value()
+
+    @property
+    def generations(self) -> Generations:
+        return Generations(self.redis, self.kafka.order_partitions)
 
     @staticmethod
     def request(key: str | None) -> Request:
@@ -110,7 +118,9 @@ class Pipeline:
 
     def stored(self, order_id: OrderId) -> layout.StoredDocument | None:
         partition = layout.partition_of(order_id, self.kafka.order_partitions)
-        return ShardWriter(self.redis, partition).read([order_id])[order_id]
+        return self.generations.shards[partition].read(self.generations.live(), [order_id])[
+            order_id
+        ]
 
     def await_position(self, order_id: OrderId, position: int) -> layout.StoredDocument:
         """Wait until an order's document has come as far as `position`."""
@@ -124,7 +134,8 @@ class Pipeline:
 
     def await_complete(self, position: int) -> None:
         """Wait until every shard says that it is complete to `position`."""
-        keys = [layout.position_key(p) for p in range(self.kafka.order_partitions)]
+        live = self.generations.live()
+        keys = [layout.position_key(p, live) for p in range(self.kafka.order_partitions)]
         until = time.monotonic() + WAIT_S
         while time.monotonic() < until:
             if min(int(value or 0) for value in self.redis.mget(keys)) >= position:
@@ -142,7 +153,8 @@ class Pipeline:
             assert folded is not None
             assert found.body == layout.body_bytes(folded)
             assert found.header == layout.encode(folded)[1]
-        documents = sum(1 for _ in self.redis.scan_iter("*document:*", count=1000))
+        pattern = f"*:g{self.generations.live()}:document:*"
+        documents = sum(1 for _ in self.redis.scan_iter(pattern, count=1000))
         assert documents == len(ids)
         return documents
 

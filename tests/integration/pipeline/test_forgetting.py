@@ -23,11 +23,12 @@ from infrastructure.event_store.forgetting import Told, tell_orders
 from infrastructure.event_store.mapper import LogEntry
 from infrastructure.event_store.recorder import read_log
 from infrastructure.redis import forgetting, layout
+from infrastructure.redis.generations import Generations
 from infrastructure.redis.shard import (
-    LEAVE_PROGRESS,
     DocumentMovedError,
     Parking,
     ShardWriter,
+    Step,
 )
 from infrastructure.settings import ViewSettings
 from projections.order.history import history_page
@@ -83,9 +84,9 @@ async def finish(pipeline: Pipeline, orders: Sequence[OrderId]) -> tuple[Told, i
 
 def rewrite(pipeline: Pipeline, orders: Sequence[OrderId]) -> int:
     reader = composition.order_reader(pipeline.store, pool_size=1)
-    partitions = pipeline.kafka.order_partitions
+    generations = Generations(pipeline.redis, pipeline.kafka.order_partitions)
     try:
-        return forgetting.rewrite_documents(pipeline.redis, reader, orders, partitions=partitions)
+        return forgetting.rewrite_documents(pipeline.redis, generations, reader, orders)
     finally:
         reader.close()
 
@@ -248,7 +249,7 @@ async def test_a_parked_order_keeps_its_note_and_loses_its_personal_data(
         # A projector that was frozen with the old document in its hands can't put it back.
         writer = ShardWriter(pipeline.redis, layout.partition_of(bad.order_id, 6))
         with pytest.raises(DocumentMovedError):
-            writer.apply([stale], before=LEAVE_PROGRESS, after="", position=0)
+            writer.apply([Step(layout.FIRST_GENERATION, [stale])])
     told, _ = await finish(pipeline, [bad.order_id])
     assert told.now == 1
     dead_letters(pipeline).retry(pipeline.reader, [bad.order_id])
@@ -259,7 +260,7 @@ async def test_a_copy_under_another_key_is_found(pipeline: Pipeline) -> None:
     with pipeline.relay(), pipeline.projector():
         one = await place(pipeline, key="k1")
         await asyncio.to_thread(pipeline.await_complete, one.position)
-    value: Any = pipeline.redis.get(layout.document_key(one.order_id, 6))
+    value: Any = pipeline.redis.get(layout.document_key(one.order_id, 6, layout.FIRST_GENERATION))
     orders = delete_key(pipeline)
     await finish(pipeline, orders)
     pipeline.redis.set(f"another:document:{one.order_id}", value)
@@ -293,7 +294,7 @@ async def test_a_cluster_is_cleared_on_all_its_nodes(pipeline: Pipeline, cluster
     assert rewritten == 30
     assert list(forgetting.leftovers(client, orders)) == []
     assert forgetting.rewrite_files(client) == []
-    assert forgetting.await_position(client, 0, partitions=6, within_s=0, tell=lambda _: None)
+    assert forgetting.await_position(Generations(client, 6), 0, within_s=0, tell=lambda _: None)
     client.close()
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ from infrastructure import composition
 from infrastructure.local.ports import free_port
 from infrastructure.local.program import running
 from infrastructure.local.redis import RedisServer
+from infrastructure.rebuild import lifecycle
+from infrastructure.rebuild.run import Rebuild
+from infrastructure.rebuild.workers import Workers
 from infrastructure.redis import layout
 from infrastructure.redis.views import RedisOrderViews
 from infrastructure.settings import Settings, ViewSettings
@@ -98,7 +102,7 @@ async def test_the_views_work_on_a_cluster(pipeline: Pipeline, cluster_url: str)
         assert (view.source, view.position) == ("redis", cancelled.position)
         page = await views.list(OrderQuery(None, "pending", None, 100, None))
         assert len(page.bodies) == 59
-        client.delete(layout.document_key(answers[1].order_id, 6))
+        client.delete(layout.document_key(answers[1].order_id, 6, 1))
         view = await views.find(answers[1].order_id, min_position=0, wait_s=0)
         assert view is not None
         assert view.source == "event-store"
@@ -106,9 +110,36 @@ async def test_the_views_work_on_a_cluster(pipeline: Pipeline, cluster_url: str)
     client.close()
 
 
+async def test_a_rebuild_works_on_a_cluster(pipeline: Pipeline, cluster_url: str) -> None:
+    settings = ViewSettings(redis_url=cluster_url, redis_cluster=True)
+    client = composition.redis_client(settings)
+    on_cluster = replace(pipeline, views=settings, redis=client)
+
+    def rebuild() -> None:
+        opening = partial(composition.rebuild_parts, pipeline.store, settings)
+        with Workers(opening, processes=1) as workers:
+            Rebuild(opening(), workers, lambda *_: None).run(resume=False, accept=False)
+
+    with on_cluster.relay(), on_cluster.projector():
+        answers = await asyncio.gather(*(on_cluster.place(n) for n in range(30)))
+        last = max(one.position for one in answers)
+        await asyncio.to_thread(_await_complete, on_cluster, last)
+        async with composition.async_redis_client(settings, timeout_s=5.0) as reading:
+            views = RedisOrderViews(
+                reading, on_cluster.reader, partitions=6, folds_at_once=1, folds_waiting=9
+            )
+            assert len((await views.list(OrderQuery(None, None, None, 100, None))).bodies) == 30
+            await asyncio.to_thread(rebuild)
+            assert on_cluster.generations.live() == 2
+            assert lifecycle.drop_previous(on_cluster.generations) == {1}
+            assert list(on_cluster.generations.keys(1)) == []
+            assert len((await views.list(OrderQuery(None, None, None, 100, None))).bodies) == 30
+    client.close()
+
+
 def _await_complete(pipeline: Pipeline, position: int) -> None:
     until = time.monotonic() + FORMS_WITHIN_S
-    keys = [layout.position_key(p) for p in range(6)]
+    keys = [layout.position_key(p, 1) for p in range(6)]
     while min(int(pipeline.redis.get(key) or 0) for key in keys) < position:
         assert time.monotonic() < until, pipeline.faults
         time.sleep(0.05)

@@ -267,6 +267,6 @@ async def test_a_cursor_of_somebody_elses_making_shows_nothing_else(
 async def test_a_list_that_was_tampered_with_is_a_bad_cursor(
     views: RedisOrderViews, pipeline: Pipeline
 ) -> None:
-    pipeline.redis.zadd("{order-0}:list:all", {"no-order": 0})
+    pipeline.redis.zadd("{order-0}:g1:list:all", {"no-order": 0})
     with pytest.raises(DomainError, match="cursor"):
         await views.list(OrderQuery(None, None, None, 10, None))

@@ -1,0 +1,155 @@
+"""The log as a rebuild reads it: by ranges of orders, each order's events together.
+
+Read in this order, an order is folded in one go and written once, and nothing is carried from
+one order to the next: memory is bounded by a range's chunk, however long the log is. The index
+`events_of_order` gives the order; ids are UUIDv7, so neighbors lie together in the table too.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import psycopg
+
+from domain.ids import OrderId
+from infrastructure.event_store.mapper import LogEntry
+
+EVENTS_A_RANGE = 20_000
+MOST_RANGES = 10_000
+CURSOR_ROWS = 2_000
+LOCK = "SELECT pg_try_advisory_lock(hashtextextended('ordertrail.rebuild', 0))"
+FIRST_ID = "00000000-0000-0000-0000-000000000000"
+COLUMNS = "notification_id, originator_id, originator_version, topic, state, recorded_at, order_id"
+
+Connect: TypeAlias = Callable[[], "psycopg.Connection[Any]"]
+
+
+class RebuildRunsError(Exception):
+    """Another rebuild is at work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Orders whose ids are at least `begin` and below `end`; None: to the last."""
+
+    number: int
+    begin: str
+    end: str | None
+
+
+def ranges(bounds: Sequence[str]) -> Sequence[Range]:
+    """Cut the key space at these order ids."""
+    begins = [FIRST_ID, *bounds]
+    ends: list[str | None] = [*bounds, None]
+    return [Range(n, *pair) for n, pair in enumerate(zip(begins, ends, strict=True))]
+
+
+class OrderLog:
+    """One connection of its own to the log. Raises psycopg.OperationalError without PostgreSQL."""
+
+    def __init__(self, connect: Connect) -> None:
+        self._connection = connect()
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def head(self) -> int:
+        """Give the position of the newest event; 0 if there is none."""
+        return int(self._one("SELECT coalesce(max(notification_id), 0) FROM events"))
+
+    def count_orders(self) -> int:
+        return int(self._one("SELECT count(DISTINCT order_id) FROM events"))
+
+    def lock(self) -> None:
+        """Take the one place of a rebuild for as long as this connection lives.
+
+        Raises:
+            RebuildRunsError: another session has it. A killed one loses it with its connection.
+        """
+        if not self._one(LOCK):
+            raise RebuildRunsError("another rebuild is running")
+
+    def bounds(self, position: int) -> list[str]:
+        """Choose order ids that cut the log up to a position into ranges of about one size.
+
+        A sample: the orders of events that stand evenly spaced in the log. Positions have no
+        gaps, so these are a few look-ups, however long the log is.
+        """
+        wanted = min(MOST_RANGES, position // EVENTS_A_RANGE + 1)
+        positions = [position * n // wanted for n in range(1, wanted)]
+        rows = self._connection.execute(
+            "SELECT DISTINCT order_id FROM events"
+            " WHERE notification_id = ANY(%s) AND order_id IS NOT NULL ORDER BY order_id",
+            [positions],
+        )
+        return [str(order_id) for (order_id,) in rows]
+
+    def orders(self, of: Range, *, after: str = "") -> Iterator[list[LogEntry]]:
+        """Stream a range's orders, each with all of its events, through a server-side cursor."""
+        query = f"SELECT {COLUMNS} FROM events WHERE {_where(of, after)} ORDER BY 7, 1"  # noqa: S608 - no text of anybody's
+        order: list[LogEntry] = []
+        with self._connection.transaction(), self._cursor() as cursor:
+            cursor.execute(query, _parameters(of, after))
+            for row in cursor:
+                if order and order[-1].order_id != row[6]:
+                    yield order
+                    order = []
+                order.append(LogEntry(*row))
+        if order:
+            yield order
+
+    def order_ids(self, of: Range, *, after: str = "", most: int) -> Sequence[OrderId]:
+        """Give the next orders of a range."""
+        query = (
+            f"SELECT DISTINCT order_id FROM events WHERE {_where(of, after)} ORDER BY 1 LIMIT %s"  # noqa: S608 - as above
+        )
+        rows = self._connection.execute(query, [*_parameters(of, after), most], prepare=True)
+        return [OrderId(order_id) for (order_id,) in rows]
+
+    def orders_after(self, position: int, *, to: int) -> Sequence[OrderId]:
+        """Give the orders that have events above one position, up to another."""
+        rows = self._connection.execute(
+            "SELECT DISTINCT order_id FROM events WHERE notification_id > %s"
+            " AND notification_id <= %s AND order_id IS NOT NULL",
+            [position, to],
+        )
+        return [OrderId(order_id) for (order_id,) in rows]
+
+    def unknown(self, order_ids: Sequence[OrderId]) -> Sequence[OrderId]:
+        """Give those that have no event."""
+        rows = self._connection.execute(
+            "SELECT id FROM unnest(%s::uuid[]) AS known (id)"
+            " WHERE NOT EXISTS (SELECT FROM events WHERE order_id = id)",
+            [list(order_ids)],
+        )
+        return [OrderId(order_id) for (order_id,) in rows]
+
+    def _cursor(self) -> "psycopg.ServerCursor[Any]":
+        cursor = psycopg.ServerCursor(self._connection, "orders")
+        cursor.itersize = CURSOR_ROWS
+        cursor.format = psycopg.pq.Format.BINARY
+        return cursor
+
+    def _one(self, query: Any) -> Any:
+        row = self._connection.execute(query).fetchone()
+        if row is None:
+            raise AssertionError(f"one row was asked for: {query}")
+        return row[0]
+
+
+@contextmanager
+def opened(connect: Connect) -> Iterator[OrderLog]:
+    """Open the log for a block."""
+    with closing(OrderLog(connect)) as log:
+        yield log
+
+
+def _where(of: Range, after: str) -> str:
+    """Orders of the range that come after one; strict, so that the partial index serves."""
+    lower = "order_id > %s" if after else "order_id >= %s"
+    return lower if of.end is None else f"{lower} AND order_id < %s"
+
+
+def _parameters(of: Range, after: str) -> list[str]:
+    return [after or of.begin, *([] if of.end is None else [of.end])]

@@ -1,0 +1,70 @@
+"""Find what no order of the log explains: documents of nobody, entries in the wrong list."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Any
+from uuid import UUID
+
+from domain.ids import OrderId
+from infrastructure.rebuild.differences import Difference, Findings
+from infrastructure.rebuild.log import OrderLog, opened
+from infrastructure.rebuild.parts import Parts
+from infrastructure.redis import layout
+from infrastructure.redis.generations import Generations
+from infrastructure.redis.shard import script
+
+AT_A_TIME = 1_000
+LISTS_AT_A_TIME = 200
+
+
+def strays(parts: Parts, generation: int) -> Findings:
+    """Go through every key of a generation."""
+    found: list[Difference] = []
+    documents: list[OrderId] = []
+    lists: dict[int, list[str]] = defaultdict(list)
+    with opened(parts.connect) as log:
+        for partition, kind, name in _keys(parts, generation):
+            if kind == "document":
+                documents.append(OrderId(UUID(name)))
+            elif kind == "list":
+                lists[partition].append(name)
+            if len(documents) >= AT_A_TIME:
+                found += _nobodys(log, documents)
+                documents = []
+            if len(lists[partition]) >= LISTS_AT_A_TIME:
+                found += _misplaced(parts, generation, partition, lists.pop(partition))
+        found += _nobodys(log, documents)
+        for partition, names in lists.items():
+            found += _misplaced(parts, generation, partition, names)
+    return Findings.of(found)
+
+
+def _keys(parts: Parts, generation: int) -> Iterator[tuple[int, str, str]]:
+    """Give partition, kind and name of each key."""
+    for key in Generations(parts.client, parts.partitions).keys(generation):
+        tag, _, kind, *name = key.decode().split(":", 3)
+        yield int(tag.strip("{}").removeprefix("order-")), kind, "".join(name)
+
+
+def _nobodys(log: OrderLog, order_ids: Sequence[OrderId]) -> list[Difference]:
+    return [Difference(one, "has a document, and no event") for one in log.unknown(order_ids)]
+
+
+def _misplaced(
+    parts: Parts, generation: int, partition: int, names: Sequence[str]
+) -> list[Difference]:
+    walk = parts.client.register_script(script("strays"))
+    found: list[Difference] = []
+    after = ""
+    while names:
+        pairs = [text for n, name in enumerate(names) for text in (name, "" if n else after)]
+        answer: Any = walk(
+            keys=[layout.generation_prefix(partition, generation)], args=[AT_A_TIME, *pairs]
+        )
+        done, rest, *entries = answer
+        names, after = names[done:], bytes(rest).decode()
+        found += [
+            Difference(None, f"{entry.decode()} stands in the list {name.decode()} without reason")
+            for name, entry in zip(entries[::2], entries[1::2], strict=True)
+        ]
+    return found

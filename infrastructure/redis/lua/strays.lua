@@ -1,0 +1,48 @@
+-- strays: find list entries that no document explains.
+--
+-- KEYS[1]  the generation's key prefix, '{order-3}:g2:'
+-- ARGV[1]  how many entries to look at, at most
+-- then     pairs: a list's name, and the entry to go on after ('' for its beginning)
+--
+-- Gives a flat list: how many of the lists have been gone through, the entry to go on after in the
+-- next one, and then pairs of a list's name and an entry that isn't in its order's document.
+-- An entry is a sort key, and ends with its order's id; a document's header is its first line.
+
+local MOST_OFTEN = 511 -- the last byte that is read at first: the body is not needed
+
+local function header_of(key)
+  local value = redis.call('GETRANGE', key, 0, MOST_OFTEN)
+  local stop = string.find(value, '\n', 1, true)
+  if not stop then
+    value = redis.call('GET', key) or '\n'
+    stop = string.find(value, '\n', 1, true)
+  end
+  return string.sub(value, 1, stop)
+end
+
+local left = tonumber(ARGV[1])
+local result = {0, ''}
+for at = 2, #ARGV, 2 do
+  local name, after = ARGV[at], ARGV[at + 1]
+  local from = after == '' and '-' or '(' .. after
+  local entries =
+    redis.call('ZRANGEBYLEX', KEYS[1] .. 'list:' .. name, from, '+', 'LIMIT', 0, left)
+  for _, entry in ipairs(entries) do
+    local id = string.sub(entry, -36)
+    local header = header_of(KEYS[1] .. 'document:' .. id)
+    local lists = string.find(header, '"lists":[', 1, true)
+    if not lists
+      or not string.find(header, '"sort_key":"' .. entry .. '"', 1, true)
+      or not string.find(header, '"' .. name .. '"', lists, true) then
+      result[#result + 1] = name
+      result[#result + 1] = entry
+    end
+  end
+  left = left - #entries
+  if left <= 0 then
+    result[2] = entries[#entries]
+    return result
+  end
+  result[1] = result[1] + 1
+end
+return result

@@ -1,0 +1,378 @@
+"""A rebuild on real servers: complete, checked, level with what is read, and reversible."""
+
+import asyncio
+import multiprocessing
+from typing import Any
+from uuid import UUID
+
+import pytest
+import redis.asyncio
+
+from commands.ports import Answer
+from domain.ids import CustomerId, OrderId
+from infrastructure.rebuild import lifecycle
+from infrastructure.rebuild.fill import fill
+from infrastructure.rebuild.lifecycle import RefusedError
+from infrastructure.rebuild.log import OrderLog, RebuildRunsError, opened, ranges
+from infrastructure.rebuild.pace import Pace
+from infrastructure.rebuild.run import ChangedError, WrongError
+from infrastructure.redis import layout
+from infrastructure.redis.generations import LedgerMovedError
+from infrastructure.redis.views import RedisOrderViews
+from projections.order.document import OrderDocument, project
+from projections.ports import OrderQuery
+from tests.integration.pipeline.conftest import Pipeline
+from tests.integration.pipeline.test_dead_letters import poisoned
+from tests.integration.pipeline.test_views import list_all, make_views
+from tests.integration.rebuild.conftest import open_parts, rebuilding
+
+
+async def place_some(pipeline: Pipeline, count: int, *, begin: int = 0) -> list[Answer]:
+    """Place orders and cancel every third; wait until Redis shows them."""
+    answers = [await pipeline.place(n) for n in range(begin, begin + count)]
+    position = answers[-1].position
+    for one in answers[::3]:
+        position = (await pipeline.cancel(one.order_id)).position
+    await asyncio.to_thread(pipeline.await_complete, position)
+    return answers
+
+
+async def run(pipeline: Pipeline, *, processes: int = 0, accept: bool = False) -> None:
+    def rebuild() -> None:
+        with rebuilding(pipeline, processes=processes) as one:
+            one.run(resume=False, accept=accept)
+
+    await asyncio.to_thread(rebuild)
+
+
+async def test_the_generation_that_is_read_after_a_rebuild_is_what_the_log_says(
+    pipeline: Pipeline,
+) -> None:
+    with pipeline.relay(), pipeline.projector():
+        await place_some(pipeline, 30)
+        await run(pipeline, processes=2)
+
+        assert pipeline.generations.live() == 2
+        assert pipeline.assert_views_equal_folds() == 30
+        async with redis.asyncio.from_url(pipeline.redis_url, protocol=3) as client:
+            views = make_views(pipeline, client)
+            assert len(await list_all(views, 7)) == 30
+            assert len(await list_all(views, 7, status="cancelled")) == 10
+
+
+async def test_what_happens_after_the_flip_is_in_the_generation_that_one_rolls_back_to(
+    pipeline: Pipeline,
+) -> None:
+    with pipeline.relay(), pipeline.projector():
+        first = await place_some(pipeline, 10)
+        await run(pipeline)
+        await place_some(pipeline, 20, begin=10)
+        last = await pipeline.cancel(first[1].order_id)
+        await asyncio.to_thread(pipeline.await_complete, last.position)
+
+        assert lifecycle.roll_back(pipeline.generations) == (2, 1)
+        assert pipeline.assert_views_equal_folds() == 30
+        assert lifecycle.roll_back(pipeline.generations) == (1, 2)
+        assert lifecycle.drop_previous(pipeline.generations) == {1}
+        assert list(pipeline.generations.keys(1)) == []
+        await place_some(pipeline, 3, begin=30)
+        assert pipeline.assert_views_equal_folds() == 33
+    with pytest.raises(RefusedError):
+        lifecycle.roll_back(pipeline.generations)
+
+
+def _break_document(pipeline: Pipeline, order_id: OrderId) -> None:
+    key = layout.document_key(order_id, 6, 2)
+    stored: Any = pipeline.redis.get(key)
+    pipeline.redis.set(key, stored.replace(b'"pending"', b'"shipped"'))
+
+
+def _lose_document(pipeline: Pipeline, order_id: OrderId) -> None:
+    pipeline.redis.delete(layout.document_key(order_id, 6, 2))
+
+
+def _lose_list_entry(pipeline: Pipeline, order_id: OrderId) -> None:
+    key = layout.list_key(layout.partition_of(order_id, 6), 2, "all")
+    pipeline.redis.zremrangebylex(key, "-", "+")
+
+
+def _misplace(pipeline: Pipeline, order_id: OrderId) -> None:
+    stored = pipeline.generations.shards[layout.partition_of(order_id, 6)].read(2, [order_id])
+    document = stored[order_id]
+    assert document is not None
+    key = layout.list_key(layout.partition_of(order_id, 6), 2, "status:cancelled")
+    pipeline.redis.zadd(key, {document.header.sort_key: 0})
+
+
+def _invent_document(pipeline: Pipeline, order_id: OrderId) -> None:
+    nobody = OrderId(UUID(int=order_id.int + 1))
+    stored: Any = pipeline.redis.get(layout.document_key(order_id, 6, 2))
+    pipeline.redis.set(layout.document_key(nobody, 6, 2), stored)
+
+
+@pytest.mark.parametrize(
+    ("plant", "named"),
+    [
+        (_break_document, "differs in $.status"),
+        (_lose_document, "the document is missing"),
+        (_lose_list_entry, "is not in each of its lists"),
+        (_misplace, "stands in the list status:cancelled without reason"),
+        (_invent_document, "has a document, and no event"),
+    ],
+)
+async def test_a_planted_difference_stops_the_flip_and_is_named(
+    pipeline: Pipeline, plant: Any, named: str
+) -> None:
+    with pipeline.relay(), pipeline.projector():
+        answers = await place_some(pipeline, 12)
+        victim = answers[1].order_id
+
+        def planting() -> None:
+            with rebuilding(pipeline) as one, opened(open_parts(pipeline).connect) as log:
+                plan = lifecycle.begin(pipeline.generations, log)
+                one.build(plan)
+                plan = lifecycle.advance(pipeline.generations, plan, "hand over")
+                one.hand_over(log, plan)
+                lifecycle.advance(pipeline.generations, plan, "check")
+                plant(pipeline, victim)
+                one.run(resume=True, accept=True)
+
+        with pytest.raises(WrongError) as stopped:
+            await asyncio.to_thread(planting)
+        found = "\n".join(map(str, stopped.value.found.named))
+        assert named in found
+        assert str(victim)[:-1] in found
+        assert pipeline.generations.live() == 1
+        assert lifecycle.abort(pipeline.generations) == 2
+        assert list(pipeline.generations.keys(2)) == []
+        assert pipeline.assert_views_equal_folds() == 12
+
+
+async def test_a_changed_projection_shows_its_differences_and_flips_when_they_are_accepted(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def changed(document: OrderDocument | None, recorded: Any) -> OrderDocument | None:
+        after = project(document, recorded)
+        assert after is not None
+        return OrderDocument(after.body | {"status": after.body["status"].upper()}, after.versions)
+
+    with pipeline.relay(), pipeline.projector():
+        answers = await place_some(pipeline, 25)
+        monkeypatch.setattr("infrastructure.event_store.order_reader.project", changed)
+        with pytest.raises(ChangedError) as stopped:
+            await run(pipeline)
+        assert pipeline.generations.live() == 1
+        assert stopped.value.found.count == 25
+        named = [str(one) for one in stopped.value.found.named]
+        assert len(named) == 20
+        assert all("differs in $.status, the header" in one for one in named)
+
+        def resume() -> None:
+            with rebuilding(pipeline) as one:
+                one.run(resume=True, accept=True)
+
+        await asyncio.to_thread(resume)
+        assert pipeline.generations.live() == 2
+        stored = pipeline.stored(answers[1].order_id)
+        assert stored is not None
+        assert b'"PENDING"' in stored.body
+
+
+@pytest.mark.parametrize("stage", ["building", "catching up", "handing over", "checking"])
+async def test_a_rebuild_that_ends_in_any_stage_is_gone_on_with(
+    pipeline: Pipeline, stage: str
+) -> None:
+    class EndedError(Exception):
+        pass
+
+    with pipeline.relay(), pipeline.projector():
+        await place_some(pipeline, 24)
+
+        def tell(name: str, done: int, _: int) -> None:
+            if name == stage and (done or name != "building"):
+                raise EndedError
+
+        def end() -> None:
+            with rebuilding(pipeline, tell) as one:
+                one.run(resume=False, accept=False)
+
+        def resume() -> None:
+            with rebuilding(pipeline) as one:
+                one.run(resume=True, accept=False)
+
+        with pytest.raises(EndedError):
+            await asyncio.to_thread(end)
+        assert pipeline.generations.live() == 1
+        pipeline.assert_views_equal_folds()
+        with pytest.raises(RefusedError):
+            await run(pipeline)
+        await place_some(pipeline, 6, begin=24)
+        await asyncio.to_thread(resume)
+        assert pipeline.generations.live() == 2
+        pipeline.assert_views_equal_folds()
+
+
+async def test_what_redis_lost_of_a_range_that_was_done_is_built_again(
+    pipeline: Pipeline,
+) -> None:
+    lost: list[bytes] = []
+
+    def tell(name: str, done: int, _: int) -> None:
+        if name == "building" and done and not lost:
+            # As a restart that loses the last second does: documents and checkpoint of a shard.
+            shard = layout.generation_prefix(3, 2)
+            lost.extend(key for key in pipeline.generations.keys(2) if shard.encode() in key)
+            pipeline.redis.delete(*lost)
+
+    def rebuild() -> None:
+        with rebuilding(pipeline, tell) as one:
+            one.run(resume=False, accept=False)
+
+    with pipeline.relay(), pipeline.projector():
+        await place_some(pipeline, 30)
+        await asyncio.to_thread(rebuild)
+    assert lost
+    assert pipeline.generations.live() == 2
+    assert pipeline.assert_views_equal_folds() == 30
+
+
+async def test_what_redis_lost_of_a_range_that_is_under_way_is_built_again(
+    pipeline: Pipeline,
+) -> None:
+    class Losing(Pace):
+        lost = 0
+
+        def took(self, events: int) -> None:
+            super().took(events)
+            keys = pipeline.redis.keys("{order-*}:g2:*")
+            if not self.lost and len(keys) > 20:
+                self.lost = pipeline.redis.delete(*keys)
+
+    def build() -> None:
+        parts = open_parts(pipeline)
+        [everything] = ranges([])
+        losing = Losing(multiprocessing.get_context("spawn").Event(), None)
+        fill(parts, 2, everything, losing)
+        assert losing.lost
+
+    with pipeline.relay(), pipeline.projector():
+        await place_some(pipeline, 20)
+    await asyncio.to_thread(build)
+    assert len(pipeline.redis.keys("{order-*}:g2:document:*")) == 20
+
+
+async def test_a_redis_wiped_meanwhile_is_never_flipped_in(
+    pipeline: Pipeline,
+) -> None:
+    def tell(name: str, *_: int) -> None:
+        if name == "checking":
+            pipeline.redis.flushall()
+
+    def rebuild() -> None:
+        with rebuilding(pipeline, tell) as one:
+            one.run(resume=False, accept=True)
+
+    with pipeline.relay(), pipeline.projector():
+        answers = await place_some(pipeline, 12)
+        with pytest.raises((LedgerMovedError, WrongError)):
+            await asyncio.to_thread(rebuild)
+        assert pipeline.generations.live() == 1
+        last = await pipeline.cancel(answers[1].order_id)
+        await asyncio.to_thread(pipeline.await_complete, last.position)
+        assert pipeline.assert_views_equal_folds() == 12
+
+
+async def test_of_two_rebuilds_the_second_is_refused(pipeline: Pipeline) -> None:
+    first = OrderLog(open_parts(pipeline).connect)
+    first.lock()
+    with pytest.raises(RebuildRunsError):
+        await run(pipeline)
+    first.close()
+    with pipeline.relay(), pipeline.projector():
+        await place_some(pipeline, 3)
+        await run(pipeline)
+
+
+async def test_a_parked_order_is_parked_in_the_next_generation_too(pipeline: Pipeline) -> None:
+    bad = await pipeline.place(0)
+    await pipeline.cancel(bad.order_id)
+    with poisoned(pipeline, bad.order_id), pipeline.relay(), pipeline.projector():
+        await place_some(pipeline, 6, begin=1)
+        await run(pipeline, accept=True)
+
+        shard = pipeline.generations.shards[layout.partition_of(bad.order_id, 6)]
+        assert shard.parked(2).keys() == {bad.order_id}
+        stored = shard.read(2, [bad.order_id])[bad.order_id]
+        assert stored is None or stored.header.parked
+
+
+async def test_a_fold_that_a_reader_leaves_is_in_every_fed_generation(pipeline: Pipeline) -> None:
+    with pipeline.relay(), pipeline.projector():
+        await place_some(pipeline, 3)
+        await run(pipeline)
+    placed = await pipeline.place(9)
+    async with redis.asyncio.from_url(pipeline.redis_url, protocol=3) as client:
+        views = make_views(pipeline, client)
+        view = await views.find(placed.order_id, min_position=0, wait_s=0)
+    shard = pipeline.generations.shards[layout.partition_of(placed.order_id, 6)]
+    left = [shard.read(generation, [placed.order_id])[placed.order_id] for generation in (1, 2)]
+    assert view is not None
+    assert [one.body for one in left if one is not None] == [view.body, view.body]
+
+
+async def test_a_reader_follows_the_pointer_with_its_next_answer(pipeline: Pipeline) -> None:
+    with pipeline.relay(), pipeline.projector():
+        answers = await place_some(pipeline, 4)
+        order_id = answers[1].order_id
+        async with redis.asyncio.from_url(pipeline.redis_url, protocol=3) as client:
+            views = make_views(pipeline, client)
+            await _status(views, order_id, "pending")
+            await run(pipeline)
+            _break_document(pipeline, order_id)
+            await _status(views, order_id, "shipped")
+            page = await views.list(OrderQuery(CustomerId("c-1"), None, None, 10, None))
+            assert b'"shipped"' in page.bodies[0]
+            lifecycle.roll_back(pipeline.generations)
+            page = await views.list(OrderQuery(CustomerId("c-1"), None, None, 10, None))
+            assert b'"pending"' in page.bodies[0]
+            await _status(views, order_id, "pending")
+
+
+async def _status(views: RedisOrderViews, order_id: OrderId, status: str) -> None:
+    view = await views.find(order_id, min_position=0, wait_s=0)
+    assert view is not None
+    assert view.source == "redis"
+    assert f'"status":"{status}"'.encode() in view.body
+
+
+async def test_a_shard_that_was_wiped_alone_is_fed_the_generation_that_is_read(
+    pipeline: Pipeline,
+) -> None:
+    with pipeline.relay(), pipeline.projector():
+        await place_some(pipeline, 20)
+        await run(pipeline)
+        pipeline.redis.delete(
+            *pipeline.redis.keys("{order-3}:*")
+        )  # as a node of a cluster would be
+        last = await pipeline.place(50)
+        await asyncio.to_thread(pipeline.await_complete, last.position)
+        assert pipeline.assert_views_equal_folds() == 21
+
+
+async def test_verifying_names_what_is_wrong_and_changes_nothing(
+    pipeline: Pipeline,
+) -> None:
+    with pipeline.relay(), pipeline.projector():
+        answers = await place_some(pipeline, 9)
+        await run(pipeline)
+
+        def verify() -> list[str]:
+            with rebuilding(pipeline) as one:
+                return [str(found) for found in one.verify().wrong.named]
+
+        assert await asyncio.to_thread(verify) == []
+        _break_document(pipeline, answers[1].order_id)
+        [found] = await asyncio.to_thread(verify)
+        assert found == f"{answers[1].order_id}: differs in $.status"
+        [again] = await asyncio.to_thread(verify)
+        assert again == found
