@@ -129,14 +129,16 @@ class OrderParkedError(Exception):
 
 class OrderViews(Protocol):
     async def find(
-        self, order_id: OrderId, *, min_position: int, wait_s: float
+        self, order_id: OrderId, *, owner: CustomerId | None, min_position: int, wait_s: float
     ) -> OrderView | None:
         """Give the order as of `min_position` or later; None where there is no such order.
 
         Takes the read model if it is new enough, waits up to `wait_s` seconds for it, and then
-        folds the order from the event store.
+        folds the order from the event store. An order of anybody but `owner` (None: anybody's)
+        is none, and takes as long to look for.
 
         Raises:
+            DomainError: `not_recorded_yet`, where the log has not come to `min_position`.
             UnavailableError: neither can be reached.
             TooManyFoldsError: the event store has enough to do.
             OrderParkedError: the order can't be folded.

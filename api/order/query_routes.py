@@ -83,9 +83,12 @@ async def get_order(request: Request) -> Response:
             return await answer_past(request, actor, order, asked)
         require_role(actor, READERS)
     view = await query_ports(request).views.find(
-        order, min_position=asked.min_position, wait_s=preferred_wait_s(request)
+        order,
+        owner=owner(actor),
+        min_position=asked.min_position,
+        wait_s=preferred_wait_s(request),
     )
-    if view is None or owner(actor) not in (None, view.customer_id):
+    if view is None:
         raise not_found()
     return answer_view(request, view)
 

@@ -11,7 +11,6 @@ import asyncio
 import heapq
 import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID
 
@@ -21,8 +20,9 @@ from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import RedisClusterException, RedisError
 
 from domain.errors import DomainError, UnavailableError
-from domain.ids import OrderId
-from infrastructure.event_store.order_reader import OrderReader, UnreadableEventError
+from domain.ids import CustomerId, OrderId
+from infrastructure.event_store.bounded_reads import BoundedReads
+from infrastructure.event_store.order_reader import OrderReader
 from infrastructure.redis import layout
 from infrastructure.redis.gathered import GatheredGets
 from infrastructure.redis.layout import StoredDocument
@@ -31,7 +31,6 @@ from projections.order.document import OrderDocument
 from projections.order.lists import list_name
 from projections.ports import (
     OrderPage,
-    OrderParkedError,
     OrderQuery,
     OrderView,
     TooManyFoldsError,
@@ -62,9 +61,7 @@ class RedisOrderViews:
         self._client = client
         self._reader = reader
         self._partitions = partitions
-        self._threads = ThreadPoolExecutor(folds_at_once, thread_name_prefix="fold")
-        self._most_folds = folds_at_once + folds_waiting
-        self._folds = 0
+        self._reads = BoundedReads("fold", at_once=folds_at_once, waiting=folds_waiting)
         self._apply = client.register_script(script("apply"))
         self._gets = GatheredGets(self._get_documents)
         # What is taken for true until an answer says otherwise.
@@ -78,18 +75,18 @@ class RedisOrderViews:
         self._ask_redis_at = 0.0
 
     async def find(
-        self, order_id: OrderId, *, min_position: int, wait_s: float
+        self, order_id: OrderId, *, owner: CustomerId | None, min_position: int, wait_s: float
     ) -> OrderView | None:
         deadline = time.monotonic() + wait_s
         while True:
             stored = await self._trusted(order_id)
-            if stored is not None and stored.position >= min_position and not stored.header.parked:
+            if stored is not None and _is_shown(stored, owner, min_position):
                 return OrderView(stored.body, stored.position, stored.header.owner, "redis")
             if self._lost or time.monotonic() >= deadline:
                 break
             await asyncio.sleep(POLL_S)
-        document = await self._fold(order_id)
-        if document is None:
+        document = await self._fold(order_id, min_position)
+        if document is None or owner not in (None, document.customer_id):
             return None
         await self._write_back(document)
         return OrderView(
@@ -237,8 +234,8 @@ class RedisOrderViews:
             if loop.time() < self._ask_store_at:
                 return
             try:
-                self._catch_up_to = await loop.run_in_executor(self._threads, self._reader.head)
-            except UnavailableError:
+                self._catch_up_to = await self._reads.run(self._reader.head)
+            except (UnavailableError, TooManyFoldsError):
                 # With the event store away too, what Redis has is the newest that can be had.
                 self._ask_store_at = loop.time() + ASK_STORE_EVERY_S
                 return
@@ -255,17 +252,15 @@ class RedisOrderViews:
             self._ask_redis_at = loop.time() + ASK_REDIS_EVERY_S
             raise
 
-    async def _fold(self, order_id: OrderId) -> OrderDocument | None:
-        if self._folds >= self._most_folds:
-            raise TooManyFoldsError
-        self._folds += 1
-        try:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._threads, self._reader.fold, order_id)
-        except UnreadableEventError as error:
-            raise OrderParkedError(str(error)) from error
-        finally:
-            self._folds -= 1
+    async def _fold(self, order_id: OrderId, min_position: int) -> OrderDocument | None:
+        def fold() -> OrderDocument | None:
+            document = self._reader.fold(order_id)
+            come_to = 0 if document is None else document.position
+            if come_to < min_position and min_position > self._reader.head():
+                raise DomainError("not_recorded_yet", "the log has not come as far as min_position")
+            return document
+
+        return await self._reads.run(fold)
 
     async def _write_back(self, document: OrderDocument) -> None:
         """Leave a fold in Redis, unless what is there is as new: nobody may see an older one."""
@@ -301,6 +296,15 @@ class RedisOrderViews:
         if outcome[0] == b"fed":
             self._fed[partition] = layout.decode_fed(bytes(outcome[1]))
         return bool(outcome[0] == b"applied")
+
+
+def _is_shown(stored: StoredDocument, owner: CustomerId | None, min_position: int) -> bool:
+    """See that a document may be given; another's is looked for as long as one that is not there.
+
+    So nobody can tell the two apart by how long the answer takes.
+    """
+    is_new = stored.position >= min_position and not stored.header.parked
+    return is_new and owner in (None, stored.header.owner)
 
 
 class _GenerationMovedError(Exception):

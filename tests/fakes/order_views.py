@@ -48,16 +48,18 @@ class InMemoryOrderViews:
         self.projected = len(self._store.log)
 
     async def find(
-        self, order_id: OrderId, *, min_position: int, wait_s: float
+        self, order_id: OrderId, *, owner: CustomerId | None, min_position: int, wait_s: float
     ) -> OrderView | None:
         self.waits.append(wait_s)
         seen = None if self.is_down else self._projected(order_id)
-        if seen is not None and seen.position >= min_position:
+        if seen is not None and seen.position >= min_position and _is_of(owner, seen):
             return _view(seen, "redis")
         if not self.folds_allowed:
             raise TooManyFoldsError
         folded = fold(self._store.of_order(order_id))
-        return None if folded is None else _view(folded, "event-store")
+        if min_position > len(self._store.log):
+            raise DomainError("not_recorded_yet", "beyond the log")
+        return None if folded is None or not _is_of(owner, folded) else _view(folded, "event-store")
 
     async def list(self, query: OrderQuery) -> OrderPage:
         if self.is_down:
@@ -120,6 +122,10 @@ class InMemoryOrderHistory:
             is_recorded = point is None or point <= len(self._store.log)
         if not is_recorded:
             raise DomainError("not_recorded_yet", "beyond the log")
+
+
+def _is_of(owner: CustomerId | None, document: OrderDocument) -> bool:
+    return owner in (None, document.customer_id)
 
 
 def _sealed(recorded: Recorded[OrderEvent]) -> Recorded[OrderEvent]:

@@ -97,13 +97,13 @@ async def test_the_views_work_on_a_cluster(pipeline: Pipeline, cluster_url: str)
         views = RedisOrderViews(
             reading, on_cluster.reader, partitions=6, folds_at_once=1, folds_waiting=9
         )
-        view = await views.find(answers[0].order_id, min_position=0, wait_s=0)
+        view = await views.find(answers[0].order_id, owner=None, min_position=0, wait_s=0)
         assert view is not None
         assert (view.source, view.position) == ("redis", cancelled.position)
         page = await views.list(OrderQuery(None, "pending", None, 100, None))
         assert len(page.bodies) == 59
         client.delete(layout.document_key(answers[1].order_id, 6, 1))
-        view = await views.find(answers[1].order_id, min_position=0, wait_s=0)
+        view = await views.find(answers[1].order_id, owner=None, min_position=0, wait_s=0)
         assert view is not None
         assert view.source == "event-store"
     assert on_cluster.stored(answers[1].order_id) is not None

@@ -15,6 +15,7 @@ from domain.ids import CustomerId, OrderId
 from infrastructure import composition
 from infrastructure.redis.views import RedisOrderViews
 from infrastructure.settings import StoreSettings
+from projections.order.document import OrderDocument
 from projections.ports import OrderQuery, TooManyFoldsError, ViewsUnavailableError
 from tests.integration.pipeline.conftest import Pipeline
 
@@ -50,7 +51,7 @@ async def test_a_fresh_order_is_read_before_any_worker_has_seen_it(
 ) -> None:
     placed = await pipeline.place(1)
 
-    view = await views.find(placed.order_id, min_position=0, wait_s=0)
+    view = await views.find(placed.order_id, owner=None, min_position=0, wait_s=0)
     assert view is not None
     assert (view.source, view.position) == ("event-store", placed.position)
 
@@ -59,7 +60,7 @@ async def test_a_fold_is_left_in_redis_for_the_next_reader(
     pipeline: Pipeline, views: RedisOrderViews
 ) -> None:
     placed = await pipeline.place(1)
-    first = await views.find(placed.order_id, min_position=0, wait_s=0)
+    first = await views.find(placed.order_id, owner=None, min_position=0, wait_s=0)
 
     stored = pipeline.stored(placed.order_id)
     assert first is not None
@@ -72,9 +73,9 @@ async def test_both_sources_give_the_same_bytes(pipeline: Pipeline, views: Redis
         placed = await pipeline.place(1)
         last = await pipeline.cancel(placed.order_id)
         await asyncio.to_thread(pipeline.await_complete, last.position)
-        from_redis = await views.find(placed.order_id, min_position=0, wait_s=0)
+        from_redis = await views.find(placed.order_id, owner=None, min_position=0, wait_s=0)
         pipeline.redis.flushall()
-        from_store = await views.find(placed.order_id, min_position=0, wait_s=0)
+        from_store = await views.find(placed.order_id, owner=None, min_position=0, wait_s=0)
 
     assert from_redis is not None
     assert from_store is not None
@@ -86,23 +87,60 @@ async def test_ones_own_write_is_read_at_its_position(
     pipeline: Pipeline, views: RedisOrderViews
 ) -> None:
     placed = await pipeline.place(1)
-    await views.find(placed.order_id, min_position=0, wait_s=0)
+    await views.find(placed.order_id, owner=None, min_position=0, wait_s=0)
     cancelled = await pipeline.cancel(placed.order_id)
 
-    view = await views.find(placed.order_id, min_position=cancelled.position, wait_s=0)
+    view = await views.find(placed.order_id, owner=None, min_position=cancelled.position, wait_s=0)
     assert view is not None
     assert view.position == cancelled.position
 
 
+async def test_anothers_order_is_looked_for_as_one_that_is_not_there(
+    pipeline: Pipeline, views: RedisOrderViews, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pipeline.relay(), pipeline.projector():
+        placed = await pipeline.place(1)
+        await asyncio.to_thread(pipeline.await_position, placed.order_id, placed.position)
+    folded: list[OrderId] = []
+    fold = pipeline.reader.fold
+
+    def noting(order_id: OrderId) -> OrderDocument | None:
+        folded.append(order_id)
+        return fold(order_id)
+
+    monkeypatch.setattr(pipeline.reader, "fold", noting)
+    for order_id in (placed.order_id, OrderId(uuid4())):
+        found = await views.find(order_id, owner=CustomerId("stranger"), min_position=0, wait_s=0)
+        assert found is None
+        assert folded.pop() == order_id
+    own = await views.find(placed.order_id, owner=CustomerId("c-1"), min_position=0, wait_s=0)
+    assert own is not None
+    assert own.source == "redis"
+    assert folded == []
+
+
+async def test_a_position_that_the_log_has_not_reached_is_refused(
+    pipeline: Pipeline, views: RedisOrderViews
+) -> None:
+    placed = await pipeline.place(1)
+    last = (await pipeline.place(2)).position
+    for order_id in (placed.order_id, OrderId(uuid4())):
+        with pytest.raises(DomainError) as refused:
+            await views.find(order_id, owner=None, min_position=last + 1, wait_s=0)
+        assert refused.value.code == "not_recorded_yet"
+    found = await views.find(placed.order_id, owner=None, min_position=last, wait_s=0)
+    assert found is not None
+
+
 async def test_an_unknown_order_is_nobodys(views: RedisOrderViews) -> None:
-    assert await views.find(OrderId(uuid4()), min_position=0, wait_s=0) is None
+    assert await views.find(OrderId(uuid4()), owner=None, min_position=0, wait_s=0) is None
 
 
 async def test_single_reads_go_on_while_redis_is_down_and_lists_say_so(pipeline: Pipeline) -> None:
     placed = await pipeline.place(1)
     async with redis.asyncio.from_url(NOBODY) as nobody:
         views = make_views(pipeline, nobody)
-        view = await views.find(placed.order_id, min_position=0, wait_s=0)
+        view = await views.find(placed.order_id, owner=None, min_position=0, wait_s=0)
         assert view is not None
         assert view.source == "event-store"
         with pytest.raises(ViewsUnavailableError):
@@ -129,11 +167,11 @@ async def test_single_reads_go_on_while_the_event_store_is_down(
         folds_waiting=1,
     )
 
-    view = await views.find(placed.order_id, min_position=0, wait_s=0)
+    view = await views.find(placed.order_id, owner=None, min_position=0, wait_s=0)
     assert view is not None
     assert view.source == "redis"
     with pytest.raises(UnavailableError):
-        await views.find(placed.order_id, min_position=placed.position + 1, wait_s=0)
+        await views.find(placed.order_id, owner=None, min_position=placed.position + 1, wait_s=0)
     reader.close()
 
 
@@ -146,13 +184,13 @@ async def test_after_an_outage_redis_is_not_believed_until_it_has_caught_up(
     # With the workers stopped, the views fall behind: an answer from them would go back in time.
     cancelled = await pipeline.cancel(placed.order_id)
     returned = make_views(pipeline, client)
-    view = await returned.find(placed.order_id, min_position=0, wait_s=0)
+    view = await returned.find(placed.order_id, owner=None, min_position=0, wait_s=0)
     assert view is not None
     assert view.position == cancelled.position
 
     with pipeline.relay(), pipeline.projector():
         await asyncio.to_thread(pipeline.await_complete, cancelled.position)
-        view = await returned.find(placed.order_id, min_position=0, wait_s=0)
+        view = await returned.find(placed.order_id, owner=None, min_position=0, wait_s=0)
     assert view is not None
     assert (view.source, view.position) == ("redis", cancelled.position)
 
@@ -168,7 +206,7 @@ async def test_no_reader_ever_sees_an_order_go_back_in_time(
         async def read(which: RedisOrderViews) -> None:
             while not stop.is_set():
                 at_least = seen[-1]
-                view = await which.find(order_id, min_position=0, wait_s=0)
+                view = await which.find(order_id, owner=None, min_position=0, wait_s=0)
                 assert view is not None
                 assert view.position >= at_least
                 seen.append(max(seen[-1], view.position))
@@ -190,7 +228,7 @@ async def test_more_folds_than_allowed_are_refused(
     answers = await asyncio.gather(*(pipeline.place(n) for n in range(10)))
     views = make_views(pipeline, client, folds=1, waiting=1)
     outcomes = await asyncio.gather(
-        *(views.find(one.order_id, min_position=0, wait_s=0) for one in answers),
+        *(views.find(one.order_id, owner=None, min_position=0, wait_s=0) for one in answers),
         return_exceptions=True,
     )
     assert any(isinstance(one, TooManyFoldsError) for one in outcomes)
