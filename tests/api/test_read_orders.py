@@ -223,10 +223,12 @@ def test_an_unknown_parameter_is_refused(api: Api, path: str) -> None:
     assert_problem(response, 422, "invalid_request")
 
 
-def test_the_largest_position_is_a_position(api: Api) -> None:
-    order_id = api.placed()["order_id"]
-    response = api.get(f"/v1/orders/{order_id}?min_position={2**63 - 1}")
-    assert response.headers["order-view"] == "event-store"
+def test_a_position_that_the_log_has_not_reached_is_refused(api: Api) -> None:
+    placed = api.placed()
+    path = f"/v1/orders/{placed['order_id']}?min_position="
+    assert api.get(f"{path}{placed['position']}").headers["order-view"] == "event-store"
+    for position in (placed["position"] + 1, 2**63 - 1):
+        assert_problem(api.get(f"{path}{position}"), 422, "not_recorded_yet")
 
 
 def test_head_answers_as_get_does(api: Api) -> None:

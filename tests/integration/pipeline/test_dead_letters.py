@@ -68,7 +68,7 @@ async def test_a_parked_order_is_not_shown_as_it_once_was(pipeline: Pipeline) ->
                 folds_waiting=1,
             )
             with pytest.raises(OrderParkedError):
-                await views.find(bad.order_id, min_position=0, wait_s=0)
+                await views.find(bad.order_id, owner=None, min_position=0, wait_s=0)
 
 
 async def test_the_next_event_of_a_healed_order_brings_it_back(pipeline: Pipeline) -> None:

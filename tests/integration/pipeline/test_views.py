@@ -100,7 +100,7 @@ async def test_anothers_order_is_looked_for_as_one_that_is_not_there(
 ) -> None:
     with pipeline.relay(), pipeline.projector():
         placed = await pipeline.place(1)
-        await asyncio.to_thread(pipeline.await_position, placed.order_id, placed.position)
+        await asyncio.to_thread(pipeline.await_complete, placed.position)
     folded: list[OrderId] = []
     fold = pipeline.reader.fold
 

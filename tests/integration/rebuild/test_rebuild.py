@@ -313,7 +313,7 @@ async def test_a_fold_that_a_reader_leaves_is_in_every_fed_generation(pipeline: 
     placed = await pipeline.place(9)
     async with redis.asyncio.from_url(pipeline.redis_url, protocol=3) as client:
         views = make_views(pipeline, client)
-        view = await views.find(placed.order_id, min_position=0, wait_s=0)
+        view = await views.find(placed.order_id, owner=None, min_position=0, wait_s=0)
     shard = pipeline.generations.shards[layout.partition_of(placed.order_id, 6)]
     left = [shard.read(generation, [placed.order_id])[placed.order_id] for generation in (1, 2)]
     assert view is not None
@@ -339,7 +339,7 @@ async def test_a_reader_follows_the_pointer_with_its_next_answer(pipeline: Pipel
 
 
 async def _status(views: RedisOrderViews, order_id: OrderId, status: str) -> None:
-    view = await views.find(order_id, min_position=0, wait_s=0)
+    view = await views.find(order_id, owner=None, min_position=0, wait_s=0)
     assert view is not None
     assert view.source == "redis"
     assert f'"status":"{status}"'.encode() in view.body
