@@ -6,6 +6,7 @@ shows it); a graceful stop takes it 15 s and gains nothing, so it is simply kill
 """
 
 import http
+import http.client
 import json
 import os
 import shutil
@@ -105,5 +106,18 @@ class S3Server(Program):
         return {name: os.environ[name] for name in ("PATH", "TMPDIR") if name in os.environ}
 
     def ready(self) -> bool:
-        """Say whether the gateway answers: it does once the parts behind it do."""
-        return http_status(self.port, "/healthz", PROBE_TIMEOUT_S) == http.HTTPStatus.OK
+        """Say whether the gateway answers, and the master knows who has the volumes."""
+        answers = http_status(self.port, "/healthz", PROBE_TIMEOUT_S) == http.HTTPStatus.OK
+        return answers and self._knows_volumes()
+
+    def _knows_volumes(self) -> bool:
+        _, master, *_ = self.inner_ports
+        connection = http.client.HTTPConnection(LOOPBACK, master, timeout=PROBE_TIMEOUT_S)
+        try:
+            connection.request("GET", "/dir/status")
+            topology = json.load(connection.getresponse())["Topology"]
+            return bool(topology["DataCenters"])
+        except (OSError, http.client.HTTPException, ValueError, KeyError):
+            return False
+        finally:
+            connection.close()

@@ -7,6 +7,7 @@ pause; nothing is skipped and nothing is carried over in memory.
 import gc
 import json
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -80,6 +81,13 @@ def _work_until(stopping: threading.Event, work: Work, health: Health) -> None:
             pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
 
 
+class _HealthServer(ThreadingHTTPServer):
+    def handle_error(self, _request: object, _client_address: object) -> None:
+        """Log a fault as any other; who asked and went away is none."""
+        if not isinstance(sys.exception(), ConnectionError):
+            _log.exception("health_request_failed")
+
+
 @contextmanager
 def _serving(health: Health, host: str, port: int) -> Iterator[None]:
     class Handler(BaseHTTPRequestHandler):
@@ -110,7 +118,7 @@ def _serving(health: Health, host: str, port: int) -> Iterator[None]:
         def log_message(self, *_: object) -> None:
             """Stay silent: whoever asks for health asks every second."""
 
-    server = ThreadingHTTPServer((host, port), Handler)
+    server = _HealthServer((host, port), Handler)
     thread = threading.Thread(target=server.serve_forever, name="health", daemon=True)
     thread.start()
     try:
