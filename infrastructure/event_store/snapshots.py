@@ -1,9 +1,12 @@
 """Snapshots: the fold of a long stream's beginning, kept so that loading it stays quick.
 
 A snapshot is a cache and never the truth: one of another aggregate version, one that can't be
-read, or one that stands on another event than the log has, is passed over for the events.
+read, one that stands on another event than the log has, or one that was not written with the
+master key, is passed over for the events. So who can write the table can't make up a state.
 """
 
+import hmac
+from collections.abc import Sequence
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -11,6 +14,7 @@ import msgspec
 import structlog
 
 from domain.aggregate import Aggregate
+from domain.ids import StreamId
 from infrastructure.event_store.mapper import LogEntry, event_hash
 
 EVERY = 100
@@ -19,11 +23,11 @@ EVERY = 100
 # The newest snapshot of the wanted name, if any, and from its own event on all events, in order.
 LOAD = """
 WITH kept AS (
-    SELECT s.originator_version, s.event_hash, s.state
+    SELECT s.originator_version, s.mac, s.state
     FROM snapshots s JOIN events USING (originator_id, originator_version)
     WHERE s.originator_id = %(stream)s AND s.aggregate = %(aggregate)s)
 SELECT e.notification_id, e.originator_id, e.originator_version, e.topic, e.state, e.recorded_at,
-       e.order_id, k.event_hash AS kept_hash, k.state AS kept
+       e.order_id, k.mac AS kept_mac, k.state AS kept
 FROM events e LEFT JOIN kept k ON k.originator_version = e.originator_version
 WHERE e.originator_id = %(stream)s
   AND e.originator_version >= coalesce((SELECT originator_version FROM kept), 0)
@@ -33,7 +37,7 @@ KEEP = """
 INSERT INTO snapshots VALUES (%s, %s, %s, %s, %s)
 ON CONFLICT (originator_id) DO UPDATE
 SET originator_version = excluded.originator_version, aggregate = excluded.aggregate,
-    event_hash = excluded.event_hash, state = excluded.state
+    mac = excluded.mac, state = excluded.state
 WHERE snapshots.aggregate <> excluded.aggregate
    OR snapshots.originator_version < excluded.originator_version
 RETURNING originator_version
@@ -43,25 +47,50 @@ S = TypeVar("S")
 _log = structlog.get_logger(__name__)
 
 
-def encode(state: object) -> bytes:
-    """Write a state as JSON."""
-    return msgspec.json.encode(state, enc_hook=_plain)
+class Snapshots:
+    """Writes and reads snapshots. It does no I/O."""
 
+    def __init__(self, master_key: bytes) -> None:
+        # A key of its own: the master key is for sealing (HMAC as a PRF, NIST SP 800-108).
+        self._key = hmac.digest(master_key, b"ordertrail snapshots", "sha256")
 
-def read(
-    aggregate: Aggregate[S, Any], entry: LogEntry, kept_hash: bytes | None, kept: bytes | None
-) -> S | None:
-    """Read the snapshot that stands on `entry`; None without one, or where it can't be used."""
-    if kept_hash is None or kept is None:
-        return None
-    if kept_hash != event_hash(entry.stream, entry.version, entry.type, entry.state):
-        _log.warning("snapshot_passed_over", stream=entry.stream, reason="another event")
-        return None
-    try:
-        return msgspec.json.decode(kept, type=aggregate.state)
-    except msgspec.MsgspecError as error:
-        _log.warning("snapshot_passed_over", stream=entry.stream, reason=type(error).__name__)
-        return None
+    def write(
+        self,
+        aggregate: Aggregate[S, Any],
+        stream: StreamId,
+        version: int,
+        last_hash: bytes,
+        state: S,
+    ) -> Sequence[object]:
+        """Give the parameters of KEEP."""
+        encoded = msgspec.json.encode(state, enc_hook=_plain)
+        return [stream, version, aggregate.name, self._mac(aggregate, last_hash, encoded), encoded]
+
+    def read(
+        self,
+        aggregate: Aggregate[S, Any],
+        entry: LogEntry,
+        kept_mac: bytes | None,
+        kept: bytes | None,
+    ) -> S | None:
+        """Read the snapshot that stands on `entry`; None without one, or where it can't be used."""
+        if kept_mac is None or kept is None:
+            return None
+        entry_hash = event_hash(entry.stream, entry.version, entry.type, entry.state)
+        if not hmac.compare_digest(kept_mac, self._mac(aggregate, entry_hash, kept)):
+            _log.warning("snapshot_passed_over", stream=entry.stream, reason="it does not fit")
+            return None
+        try:
+            return msgspec.json.decode(kept, type=aggregate.state)
+        except msgspec.MsgspecError as error:
+            _log.warning("snapshot_passed_over", stream=entry.stream, reason=type(error).__name__)
+            return None
+
+    def _mac(self, aggregate: Aggregate[S, Any], entry_hash: bytes, state: bytes) -> bytes:
+        # The hash is of fixed length and names stream and version; so nothing can be shifted.
+        return hmac.digest(
+            self._key, entry_hash + aggregate.name.encode() + b"\n" + state, "sha256"
+        )
 
 
 def _plain(value: object) -> object:

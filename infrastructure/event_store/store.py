@@ -31,6 +31,7 @@ from infrastructure.event_store.append_call import KeptAnswer, Outcome, StoredAp
 from infrastructure.event_store.mapper import EventMapper, event_hash
 from infrastructure.event_store.recorder import ENTRIES_OF_STREAM, KEYS_BY_CUSTOMER, log_entry
 from infrastructure.event_store.sealing import CustomerForgottenError, DataKeys
+from infrastructure.event_store.snapshots import Snapshots
 from infrastructure.event_store.writer import DatabaseUnreachableError, GroupCommitWriter
 from infrastructure.postgres.deadline import ServerHangsError, deadline
 
@@ -61,11 +62,13 @@ class PostgresEventStore:
         writer: GroupCommitWriter,
         pool: AsyncConnectionPool[psycopg.AsyncConnection[dict[str, Any]]],
         keys: DataKeys,
+        kept: Snapshots,
     ) -> None:
         self._writer = writer
         self._pool = pool
         self._keys = keys
         self._mapper = EventMapper(keys)
+        self._snapshots = kept
 
     async def load(self, stream: StreamId, aggregate: Aggregate[S, OrderEvent]) -> Stream[S]:
         """Fold one stream, from its snapshot on where it has one, and keep one if that was long.
@@ -76,7 +79,7 @@ class PostgresEventStore:
         entries = [log_entry(row) for row in rows]
         if not entries:
             return Stream(stream, None, version=0, position=0, last_hash=NO_HASH)
-        state = snapshots.read(aggregate, entries[0], rows[0]["kept_hash"], rows[0]["kept"])
+        state = self._snapshots.read(aggregate, entries[0], rows[0]["kept_mac"], rows[0]["kept"])
         if state is None and entries[0].version > 1:
             entries = [log_entry(row) for row in await self._read(ENTRIES_OF_STREAM, [stream])]
         unfolded = entries if state is None else entries[1:]
@@ -85,8 +88,8 @@ class PostgresEventStore:
             state = aggregate.evolve(state, recorded.event)
         last = entries[-1]
         last_hash = event_hash(stream, last.version, last.type, last.state)
-        if len(unfolded) > snapshots.EVERY:
-            kept = [stream, last.version, aggregate.name, last_hash, snapshots.encode(state)]
+        if state is not None and len(unfolded) > snapshots.EVERY:
+            kept = self._snapshots.write(aggregate, stream, last.version, last_hash, state)
             await self._read(snapshots.KEEP, kept)
         return Stream(stream, state, last.version, last.position, last_hash)
 
@@ -208,7 +211,7 @@ async def open_event_store(
         open=False,
     )
     async with pool, GroupCommitWriter(postgres_url) as writer:
-        yield PostgresEventStore(writer, pool, DataKeys(master_key))
+        yield PostgresEventStore(writer, pool, DataKeys(master_key), Snapshots(master_key))
 
 
 def _kept(append: Append) -> KeptAnswer | None:

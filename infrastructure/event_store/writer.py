@@ -1,9 +1,7 @@
 """Group commit: whoever waits to append goes to the database in one call, in one commit.
 
-While one batch commits, the next gathers: no timer and no added delay. A batch takes no more
-than half of those who are there: while it commits, the other half's appends are made, so this
-process and the database work at the same time. In a batch no append touches a stream that
-another one writes, so one caller's conflict is that caller's alone.
+While one batch commits, the next gathers: no timer and no added delay. In a batch no append
+touches a stream that another one writes, so one caller's conflict is that caller's alone.
 
 A connection that breaks during a call leaves the outcome open. The same batch is then sent
 again: what had been stored comes back as replayed, or as a conflict with our own bytes.
@@ -32,8 +30,6 @@ from infrastructure.event_store.lock_watch import LockWatch
 from infrastructure.postgres.deadline import deadline
 
 MOST_APPENDS = 256
-FEW_APPENDS = 16
-"""So many are never divided: a commit costs more than they do."""
 MOST_EVENTS = 1_024
 MOST_WAITING = 10_000
 MOST_LEFT = 1_024
@@ -45,7 +41,13 @@ CLIENT = f"ordertrail-append {socket.gethostname()}:{os.getpid()}"[:63]
 """What PostgreSQL and the metrics call this process."""
 
 _log = structlog.get_logger(__name__)
-_UNREACHABLE = (psycopg.OperationalError, psycopg.InterfaceError, OSError, TimeoutError)
+_UNREACHABLE = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    psycopg.errors.TransactionTimeout,  # something held us up under the lock, and we lost it
+    OSError,
+    TimeoutError,
+)
 
 
 class DatabaseUnreachableError(Exception):
@@ -68,7 +70,6 @@ class GroupCommitWriter:
         self._wake = asyncio.Event()
         self._connection: psycopg.AsyncConnection[tuple[object, ...]] | None = None
         self._loop: asyncio.Task[None] | None = None
-        self._last_batch = 0
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.create_task(self._run(), name="group-commit")
@@ -98,19 +99,13 @@ class GroupCommitWriter:
     async def _run(self) -> None:
         while True:
             await self._wake.wait()
-            batch = self._next_batch(self._half())
-            self._last_batch = len(batch)
+            batch = self._next_batch()
             if not self._waiting:
                 self._wake.clear()
             if batch:
                 await self._commit(batch)
 
-    def _half(self) -> int:
-        """Say how many may go now; callers of the last batch are there, but have just heard."""
-        there = len(self._waiting) + self._last_batch
-        return min(MOST_APPENDS, max(FEW_APPENDS, (there + 1) // 2))
-
-    def _next_batch(self, most: int) -> list[_Waiting]:
+    def _next_batch(self) -> list[_Waiting]:
         """Take what may commit together, in order of arrival; leave the rest for the next batch."""
         batch: list[_Waiting] = []
         written: set[str] = set()
@@ -119,7 +114,10 @@ class GroupCommitWriter:
         events = 0
         left: list[_Waiting] = []
         while (
-            self._waiting and len(batch) < most and len(left) < MOST_LEFT and events < MOST_EVENTS
+            self._waiting
+            and len(batch) < MOST_APPENDS
+            and len(left) < MOST_LEFT
+            and events < MOST_EVENTS
         ):
             waiting = self._waiting.popleft()
             if waiting.done.cancelled():

@@ -59,8 +59,12 @@ _decoder = msgspec.json.Decoder(_Published)
 
 
 def event_headers(entry: LogEntry) -> Headers:
-    """Write the CloudEvents attributes of an entry."""
-    published = _decoder.decode(entry.state)
+    """Write the CloudEvents attributes of an entry.
+
+    One whose state can't be read is published too, named by its place: who consumes it parks its
+    order, and it stops nobody else's.
+    """
+    published = _published(entry)
     headers: Headers = [
         ("ce_specversion", b"1.0"),
         ("ce_id", published.event_id.encode()),
@@ -80,8 +84,16 @@ def event_headers(entry: LogEntry) -> Headers:
 
 
 def correlation_id(entry: LogEntry) -> str:
-    """Read which request an entry belongs to."""
-    return _decoder.decode(entry.state).correlation_id
+    """Read which request an entry belongs to; '' where it can't be read."""
+    return _published(entry).correlation_id
+
+
+def _published(entry: LogEntry) -> _Published:
+    try:
+        return _decoder.decode(entry.state)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        place = f"{entry.stream}/{entry.version}"
+        return _Published(place, entry.recorded_at.isoformat(), correlation_id="")
 
 
 def checkpoint_headers(position: int) -> Headers:

@@ -8,8 +8,10 @@ lost or overtaken, but one partition may be ahead of another.
 import time
 from collections.abc import Sequence
 
+import structlog
 from confluent_kafka import KafkaError, Message, Producer
 from confluent_kafka.admin import AdminClient
+from prometheus_client import Counter
 
 from infrastructure.event_store.mapper import LogEntry
 from infrastructure.kafka import messages, topics
@@ -23,6 +25,8 @@ ROOM_S = 0.1
 PRODUCER = {
     "enable.idempotence": True,
     "acks": "all",
+    # Never given up on here: of two messages the first must not expire and the second arrive.
+    "message.timeout.ms": 0,
     # For whole batches when there is much to send; who waits for acknowledgements cuts it short.
     "linger.ms": 20,
     "compression.type": "lz4",
@@ -32,6 +36,10 @@ PRODUCER = {
     "log_level": 2,
 }
 """The producer's settings, but for where Kafka is."""
+
+
+_log = structlog.get_logger(__name__)
+_homeless = Counter("ordertrail_relay_homeless_events", "Events of no order, which no topic takes")
 
 
 class DeliveryError(Exception):
@@ -50,11 +58,13 @@ class Publisher:
         self._producer = Producer({"bootstrap.servers": kafka.kafka_bootstrap, **PRODUCER})
 
     def send(self, entries: Sequence[LogEntry]) -> None:
-        """Hand entries over, in order. Raises DeliveryError for one that belongs to no order."""
+        """Hand entries over, in order. One that belongs to no order is passed over, and counted."""
         partitions = self.incarnation.partitions
         for entry in entries:
             if entry.order_id is None:
-                raise DeliveryError(f"{entry.stream} belongs to no order")
+                _homeless.inc()
+                _log.error("event_of_no_order", position=entry.position, type=entry.type)
+                continue
             self._produce(
                 partition_of(entry.order_id, partitions),
                 str(entry.order_id).encode(),

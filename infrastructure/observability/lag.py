@@ -51,7 +51,7 @@ class HopLag:
 
     Attributes: events: not processed yet; seconds: age of the oldest of these, 0.0 if there is
     none; both None where nothing can be said. problem: why it is not known just now; if events
-    are given all the same, it is at least these.
+    are given all the same, it is these at most: a part may have come further before it went.
     """
 
     hop: str

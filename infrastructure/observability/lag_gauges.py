@@ -37,7 +37,7 @@ class LagGauges:
         )
         self._known = Gauge(
             "ordertrail_lag_known",
-            "1: asked just now; 0: a part does not answer, lag is at least what is shown, or NaN",
+            "1: asked just now; 0: a part does not answer, lag is at most what is shown, or NaN",
             ["hop"],
             registry=registry,
         )

@@ -28,6 +28,10 @@ PROJECTION_VERSION = 1
 """Raised with every change of what `project` makes of the same events: see the runbook, Rebuild."""
 
 
+class MisplacedError(Exception):
+    """An event that can't be where it is: another order's, or a second beginning."""
+
+
 class GapError(Exception):
     """An event of the stream is missing before this one: fold the order from the store."""
 
@@ -63,6 +67,7 @@ def project(document: OrderDocument | None, recorded: Recorded[OrderEvent]) -> O
 
     Raises:
         GapError: the event before it is missing.
+        MisplacedError: it is another order's, or the order was placed before.
     """
     known = 0 if document is None else document.versions.get(recorded.stream, 0)
     if recorded.version <= known:
@@ -70,7 +75,11 @@ def project(document: OrderDocument | None, recorded: Recorded[OrderEvent]) -> O
     if recorded.version > known + 1:
         raise GapError(f"{recorded.stream} goes from {known} to {recorded.version}")
     event = recorded.event
+    if event.order_id != recorded.order_id:
+        raise MisplacedError(f"{recorded.stream} has an event of {event.order_id}")
     if isinstance(event, OrderPlaced):
+        if document is not None:
+            raise MisplacedError(f"{recorded.stream} was placed before")
         body = _placed(event, recorded)
     elif document is None:
         raise GapError(f"{recorded.stream} begins with {recorded.type}")

@@ -7,6 +7,7 @@ moments of the drill.
 import argparse
 import os
 import secrets
+import shlex
 import subprocess
 import sys
 
@@ -33,7 +34,8 @@ def main() -> int:
             check=False,
         )
         if done.returncode:
-            sys.stdout.write(f"== round {number} failed; again with: ./run chaos --seed {seed}\n")
+            again = ["--seed", seed, *(["--short"] if arguments.short else []), *for_pytest]
+            sys.stdout.write(f"== round {number} failed; again: ./run chaos {shlex.join(again)}\n")
             return done.returncode
     return 0
 

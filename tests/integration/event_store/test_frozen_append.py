@@ -67,3 +67,16 @@ async def test_an_append_behind_a_frozen_client_is_stored_and_a_metric_names_the
     assert first.position == 1
     assert sorted(answer.position for answer in answers) == list(range(2, 22))
     assert blocked_by(NAME) > before
+
+
+async def test_an_append_that_is_held_up_under_the_lock_is_tried_again(database_url: str) -> None:
+    async with open_event_store(database_url, MASTER_KEY, pool_size=2, pool_timeout_s=5) as store:
+        ports = Ports(store, SystemClock(), RandomNames())
+        await place_order(order(), request("k1"), ports)
+        with psycopg.connect(database_url) as somebody:
+            somebody.execute("LOCK TABLE events IN EXCLUSIVE MODE")
+            placing = asyncio.create_task(place_order(order(), request("k2"), ports))
+            await asyncio.sleep(2.5)  # longer than anybody may hold the log's lock
+            assert not placing.done()
+            somebody.rollback()
+        assert (await placing).position == 2

@@ -113,8 +113,10 @@ async def test_a_stream_that_ends_with_its_snapshot_goes_on_from_there(
 @pytest.mark.parametrize(
     "change",
     [
-        "event_hash = '\\x00'",
+        "mac = '\\x00'",
         "state = '\\x7b'",
+        # One that is well-formed, on the right event, and a lie.
+        "state = replace(convert_from(state, 'UTF8'), 'pending', 'cancelled')::bytea",
         "aggregate = 'order.v0'",
         "originator_version = 5",
         "originator_version = 5000",

@@ -3,13 +3,16 @@
 import asyncio
 import contextlib
 from collections.abc import Iterator
+from contextlib import closing
 
 import psycopg
 import pytest
 import redis.asyncio
 from confluent_kafka import Producer
+from eventsourcing.persistence import StoredEvent
 
 from domain.ids import OrderId
+from infrastructure.event_store.recorder import EventLogRecorder, open_datastore
 from infrastructure.redis.dead_letters import DeadLetters
 from infrastructure.redis.views import RedisOrderViews
 from projections.ports import OrderParkedError
@@ -119,3 +122,52 @@ async def test_a_message_that_is_not_ours_is_passed_over(pipeline: Pipeline) -> 
         last = await pipeline.place(1)
         await asyncio.to_thread(pipeline.await_complete, last.position)
     assert pipeline.assert_views_equal_folds() == 2
+
+
+UNREADABLE = ["\\x00ff00", "\\x7b226576656e745f6964223a357d", "\\x"]
+"""States that are no JSON, none of an event, and nothing at all."""
+
+
+@pytest.mark.parametrize("state", UNREADABLE)
+async def test_an_event_whose_bytes_can_not_be_read_parks_its_order_and_stops_no_other(
+    pipeline: Pipeline, state: str
+) -> None:
+    bad = await pipeline.place(0)
+    last = (await pipeline.cancel(bad.order_id)).position
+    with psycopg.connect(pipeline.store.postgres_url.get_secret_value(), autocommit=True) as sql:
+        sql.execute(f"UPDATE events SET state = '{state}' WHERE notification_id = {last}".encode())
+    with pipeline.relay(), pipeline.projector():
+        others = [await pipeline.place(n) for n in range(1, 10)]
+        await asyncio.to_thread(pipeline.await_complete, others[-1].position)
+    [letter] = dead_letters(pipeline).all()
+    assert (letter.order_id, letter.note.position) == (bad.order_id, last)
+    assert all(pipeline.stored(one.order_id) is not None for one in others)
+
+
+async def test_an_event_of_no_order_stops_no_order(pipeline: Pipeline) -> None:
+    first = await pipeline.place(0)
+    url = pipeline.store.postgres_url.get_secret_value()
+    with closing(open_datastore(url, pool_size=1, connect_timeout_s=5)) as datastore:
+        EventLogRecorder(datastore).insert_events([StoredEvent("thing-1", 1, "thing.v1", b"{}")])
+    with pipeline.relay(), pipeline.projector():
+        last = await pipeline.place(1)
+        assert last.position == first.position + 2
+        await asyncio.to_thread(pipeline.await_complete, last.position)
+    assert pipeline.stored(last.order_id) is not None
+
+
+async def test_an_event_in_another_orders_stream_parks_that_order_only(pipeline: Pipeline) -> None:
+    """A second beginning, with the bytes of another order: it can't be where it is."""
+    bad, other = await pipeline.place(0), await pipeline.place(1)
+    url = pipeline.store.postgres_url.get_secret_value()
+    with psycopg.connect(url, autocommit=True) as sql:
+        sql.execute(
+            "INSERT INTO events SELECT 'order-' || %s, 2, topic, state, 3, now(), %s"
+            " FROM events WHERE order_id = %s",
+            [str(bad.order_id), bad.order_id, other.order_id],
+        )
+    with pipeline.relay(), pipeline.projector():
+        others = [await pipeline.place(n) for n in range(2, 12)]
+        await asyncio.to_thread(pipeline.await_complete, others[-1].position)
+    assert [letter.order_id for letter in dead_letters(pipeline).all()] == [bad.order_id]
+    assert all(pipeline.stored(one.order_id) is not None for one in (other, *others))

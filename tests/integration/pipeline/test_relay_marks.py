@@ -5,9 +5,11 @@ import time
 from contextlib import closing
 
 import psycopg
+import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from infrastructure.kafka.messages import read_message
+from infrastructure.kafka.publisher import DeliveryError, Publisher
 from infrastructure.processes.worker import Health
 
 from .conftest import WAIT_S, Pipeline
@@ -23,6 +25,31 @@ async def test_a_relay_that_is_stopped_leaves_nothing_to_be_published_again(
         await asyncio.gather(*(pipeline.place(number) for number in range(40)))
 
     assert stored_position(pipeline) == newest_published(pipeline)
+
+
+async def test_what_kafka_has_not_acknowledged_is_not_marked(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Marked before it is acknowledged, it would be skipped by a relay that is killed there."""
+
+    def refuse(_self: Publisher, _timeout_s: float) -> bool:
+        raise DeliveryError("Kafka did not take it")
+
+    last = (await pipeline.place(0)).position
+    with monkeypatch.context() as refusing, pipeline.relay():
+        refusing.setattr(Publisher, "wait", refuse)
+        await asyncio.to_thread(await_refusal, pipeline)
+        assert stored_position(pipeline) == 0
+    with pipeline.relay(), pipeline.projector():
+        await asyncio.to_thread(pipeline.await_complete, last)
+    assert pipeline.assert_views_equal_folds() == 1
+
+
+def await_refusal(pipeline: Pipeline) -> None:
+    until = time.monotonic() + WAIT_S
+    while not any(isinstance(one, DeliveryError) for one in pipeline.faults):
+        assert time.monotonic() < until, pipeline.faults
+        time.sleep(0.02)
 
 
 def await_good(health: Health) -> None:
