@@ -38,6 +38,10 @@ AccessLog: TypeAlias = Callable[[Mapping[str, object]], None]
 """Takes the fields of one line; the correlation id is in structlog's context."""
 
 _log = structlog.get_logger("ordertrail.access")
+_token = structlog.contextvars.bind_contextvars(correlation_id=None)["correlation_id"]
+_correlation = _token.var
+"""Where structlog keeps what is bound as `correlation_id`: to set it alone costs a tenth."""
+_correlation.reset(_token)
 _measured: dict[tuple[str, str, str], tuple[Counter, Histogram]] = {}
 """By its labels; as bounded as they are."""
 
@@ -72,7 +76,7 @@ class Observe:
                 message["headers"] = [*message.get("headers", ()), *ours]
             return send(message)
 
-        tokens = structlog.contextvars.bind_contextvars(correlation_id=name)
+        token = _correlation.set(name)
         try:
             await self._app(scope, receive, answer)
         except ClientDisconnect:
@@ -84,7 +88,7 @@ class Observe:
                 await render(_failed(name))(scope, receive, answer)
         finally:
             self._record(scope, status, time.perf_counter() - started)
-            structlog.contextvars.reset_contextvars(**tokens)
+            _correlation.reset(token)
 
     def _record(self, scope: Scope, status: int, duration_s: float) -> None:
         method = scope["method"] if scope["method"] in METHODS else "other"
