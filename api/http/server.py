@@ -46,6 +46,7 @@ async def serve_until_stopped(app: FastAPI, *, host: str, port: int) -> None:
         host=host,
         port=port,
         http=CorkedProtocol,
+        interface="asgi3",
         ws="none",
         lifespan="off",
         log_config=None,
