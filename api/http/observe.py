@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.http.headers import correlation_id, sent
 from api.http.problems import ProblemError, render
+from api.http.whole import WHOLE
 from domain.envelope import Actor
 
 ACTOR = "ordertrail.actor"
@@ -32,6 +33,7 @@ LATENCY = Histogram(
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
 
+BEGINNINGS = frozenset({"http.response.start", WHOLE})
 NOSNIFF = (b"x-content-type-options", b"nosniff")
 
 AccessLog: TypeAlias = Callable[[Mapping[str, object]], None]
@@ -70,7 +72,7 @@ class Observe:
 
         def answer(message: Message) -> Awaitable[None]:
             nonlocal status
-            if message["type"] == "http.response.start":
+            if message["type"] in BEGINNINGS:
                 status = message["status"]
                 ours = ((b"x-correlation-id", name.encode("ascii")), NOSNIFF)
                 message["headers"] = [*message.get("headers", ()), *ours]
