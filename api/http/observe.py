@@ -9,12 +9,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeAlias
 
 import structlog
-from prometheus_client import Counter, Histogram
+from prometheus_client import REGISTRY
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.http.headers import correlation_id, sent
 from api.http.problems import ProblemError, render
+from api.http.tallies import RequestTallies
 from api.http.whole import WHOLE
 from domain.envelope import Actor
 
@@ -23,15 +24,8 @@ CORRELATION_ID = "ordertrail.correlation_id"
 CLIENT_GONE = 499
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
-REQUESTS = Counter(
-    "ordertrail_http_requests", "Requests answered", ["method", "route", "status_class"]
-)
-LATENCY = Histogram(
-    "ordertrail_http_request_duration_seconds",
-    "Time from the request's head to the response's end",
-    ["method", "route", "status_class"],
-    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
-)
+TALLIES = RequestTallies((0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10))
+REGISTRY.register(TALLIES)
 
 BEGINNINGS = frozenset({"http.response.start", WHOLE})
 NOSNIFF = (b"x-content-type-options", b"nosniff")
@@ -44,8 +38,6 @@ _token = structlog.contextvars.bind_contextvars(correlation_id=None)["correlatio
 _correlation = _token.var
 """Where structlog keeps what is bound as `correlation_id`: to set it alone costs a tenth."""
 _correlation.reset(_token)
-_measured: dict[tuple[str, str, str], tuple[Counter, Histogram]] = {}
-"""By its labels; as bounded as they are."""
 
 
 def log_access(line: Mapping[str, object]) -> None:
@@ -96,9 +88,7 @@ class Observe:
         method = scope["method"] if scope["method"] in METHODS else "other"
         route = getattr(scope.get("route"), "path", "unmatched")
         actor = scope.get(ACTOR)
-        requests, latency = _measurements(method, route, f"{status // 100}xx")
-        requests.inc()
-        latency.observe(duration_s)
+        TALLIES.of((method, route, f"{status // 100}xx")).add(duration_s)
         self._access_log(
             {
                 "method": method,
@@ -108,14 +98,6 @@ class Observe:
                 "role": str(actor.role) if isinstance(actor, Actor) else None,
             }
         )
-
-
-def _measurements(method: str, route: str, status_class: str) -> tuple[Counter, Histogram]:
-    labels = (method, route, status_class)
-    found = _measured.get(labels)
-    if found is None:
-        found = _measured[labels] = REQUESTS.labels(*labels), LATENCY.labels(*labels)
-    return found
 
 
 def _failed(name: str) -> ProblemError:
