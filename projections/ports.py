@@ -9,6 +9,8 @@ from datetime import datetime
 from typing import Literal, Protocol
 from uuid import UUID
 
+import msgspec
+
 from domain.envelope import Actor
 from domain.errors import UnavailableError
 from domain.ids import CustomerId, OrderId, StreamId
@@ -16,8 +18,7 @@ from projections.order.difference import Change
 from projections.order.past import Point
 
 
-@dataclass(frozen=True, slots=True)
-class OrderView:
+class OrderView(msgspec.Struct, frozen=True, gc=False):
     """One order as it is sent.
 
     Attributes:

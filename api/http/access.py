@@ -1,12 +1,11 @@
 """Who may call a route. Rule: a route that does not `authorize` serves nothing of anybody's."""
 
 from collections.abc import Collection
-from typing import cast
 
 from starlette.requests import Request
 
 from api.http.auth import Authenticator, TokenRefusedError
-from api.http.headers import sent
+from api.http.headers import sent_raw
 from api.http.observe import ACTOR
 from api.http.problems import ProblemError
 from domain.envelope import Actor, Role
@@ -40,15 +39,14 @@ def forbidden(code: str, detail: str) -> ProblemError:
 
 
 def _authenticate(request: Request) -> Actor:
-    headers = sent(request.scope, b"authorization")
+    headers = sent_raw(request.scope, b"authorization")
     if not headers:
         raise _unauthenticated("token_missing", "send Authorization: Bearer and a token", "Bearer")
-    scheme, _, token = headers[0].partition(" ")
-    authenticator = cast("Authenticator", request.app.state.authenticator)
-    if len(headers) > 1 or scheme.lower() != "bearer":
+    authenticator: Authenticator = request.app.state.authenticator
+    if len(headers) > 1:
         raise _refused()
     try:
-        return authenticator.authenticate(token.strip())
+        return authenticator.authenticate_header(headers[0])
     except TokenRefusedError as error:
         raise _refused() from error
 

@@ -22,6 +22,8 @@ LAST_EXPIRY = 253_402_300_799
 """The end of the year 9999, in seconds since 1970."""
 LONGEST_TOKEN = 8_192
 LONGEST_SUBJECT = 128
+LONGEST_SEEN = 1_024
+"""Bytes of an Authorization header that is known by itself, not only by its token's digest."""
 MOST_CACHED = 10_000
 RELOAD_INTERVAL_S = 10.0
 SMALLEST_RSA_BITS = 2_048
@@ -69,25 +71,41 @@ class Authenticator:
         self._keys = parse_keys(read_keys())
         self._keys_read_at = now()
         self._verified: dict[bytes, tuple[Actor, float]] = {}
+        self._seen: dict[bytes, tuple[Actor, float]] = {}
+
+    def authenticate_header(self, value: bytes) -> Actor:
+        """Say whose Authorization header this is. Raises TokenRefusedError."""
+        known = self._seen.get(value)
+        if known is not None and self._now() < known[1]:
+            return known[0]
+        scheme, _, token = value.decode("latin-1").partition(" ")
+        if scheme.lower() != "bearer":
+            raise TokenRefusedError
+        verified = self._authenticate(token.strip())
+        if len(value) <= LONGEST_SEEN:
+            _remember(self._seen, value, verified)
+        return verified[0]
 
     def authenticate(self, token: str) -> Actor:
         """Say whose token this is. Raises TokenRefusedError."""
+        return self._authenticate(token)[0]
+
+    def _authenticate(self, token: str) -> tuple[Actor, float]:
         digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
         known = self._verified.get(digest)
         if known is not None:
-            actor, expires_at = known
-            if self._now() < expires_at:
-                return actor
+            if self._now() < known[1]:
+                return known
             del self._verified[digest]
         if len(token) > LONGEST_TOKEN:
             raise TokenRefusedError
         try:
-            actor, expires_at = self._verify(token)
+            verified = self._verify(token)
         # PyJWT lets these through for hostile headers and claims (nesting, types, huge numbers).
         except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as error:
             raise TokenRefusedError from error
-        self._remember(digest, actor, expires_at)
-        return actor
+        _remember(self._verified, digest, verified)
+        return verified
 
     def _verify(self, token: str) -> tuple[Actor, float]:
         key = self._find_key(jwt.get_unverified_header(token).get("kid"))
@@ -121,11 +139,15 @@ class Authenticator:
             _log.exception("jwks_reload_failed")
             return
         self._verified.clear()
+        self._seen.clear()
 
-    def _remember(self, digest: bytes, actor: Actor, expires_at: float) -> None:
-        if len(self._verified) >= MOST_CACHED:
-            del self._verified[next(iter(self._verified))]
-        self._verified[digest] = (actor, expires_at)
+
+def _remember(
+    cache: dict[bytes, tuple[Actor, float]], key: bytes, verified: tuple[Actor, float]
+) -> None:
+    if key not in cache and len(cache) >= MOST_CACHED:
+        del cache[next(iter(cache))]
+    cache[key] = verified
 
 
 def parse_keys(document: bytes) -> Mapping[str, _Key]:

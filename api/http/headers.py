@@ -1,6 +1,7 @@
 """The request headers that we act on, read strictly: what they mean or why they don't."""
 
 import re
+from collections.abc import Mapping, Sequence
 
 import uuid_utils
 from starlette.requests import Request
@@ -13,6 +14,7 @@ DEFAULT_WAIT_S = 0.25
 NO_POSITION = -1
 """A position that no view has: for an entity tag that is well formed but not one of ours."""
 
+_INDEX = "ordertrail.headers"
 _VISIBLE = re.compile(r"[\x21-\x7e]+")
 _ENTITY_TAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
 _OUR_TAG = re.compile(r'"(0|[1-9][0-9]{0,18})"')
@@ -29,7 +31,23 @@ def correlation_id(sent: str | None) -> str:
 
 def sent(scope: Scope, name: bytes) -> list[str]:
     """Give every value of a header, by its name in lower case, in the order in which they came."""
-    return [value.decode("latin-1") for key, value in scope["headers"] if key == name]
+    values = sent_raw(scope, name)
+    return [value.decode("latin-1") for value in values] if values else []
+
+
+def sent_raw(scope: Scope, name: bytes) -> Sequence[bytes]:
+    """Give every value of a header as it came. The headers are gone through once a request."""
+    index: Mapping[bytes, Sequence[bytes]] | None = scope.get(_INDEX)
+    if index is None:
+        index = scope[_INDEX] = _by_name(scope["headers"])
+    return index.get(name, ())
+
+
+def _by_name(headers: Sequence[tuple[bytes, bytes]]) -> Mapping[bytes, Sequence[bytes]]:
+    found: dict[bytes, list[bytes]] = {}
+    for name, value in headers:
+        found.setdefault(name, []).append(value)
+    return found
 
 
 def traceparent(request: Request) -> str | None:

@@ -4,7 +4,7 @@ Rule: a path that the other app serves is a known one here, so that the two answ
 405 with everything that the resource takes, not 404.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -45,12 +45,11 @@ class Surface(FastAPI):
         self._direct = DirectRoutes(routes, handlers)
         self._direct_stack = Observe(BodyLimit(self._direct), access_log)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
         if scope["type"] == "http" and self._direct.take(scope):
             scope["app"] = self
-            await self._direct_stack(scope, receive, send)
-        else:
-            await super().__call__(scope, receive, send)
+            return self._direct_stack(scope, receive, send)
+        return super().__call__(scope, receive, send)
 
 
 def create_surface(

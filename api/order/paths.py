@@ -4,6 +4,7 @@ import re
 from typing import TypeVar
 from uuid import UUID
 
+import msgspec
 from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 
@@ -21,7 +22,7 @@ def order_id(request: Request) -> OrderId:
     sent: str = request.path_params["order_id"]
     if not _UUID.fullmatch(sent):
         raise not_found()
-    return OrderId(UUID(sent))
+    return OrderId(msgspec.convert(sent, UUID))  # as UUID(sent), in C
 
 
 def no_parameters(request: Request) -> None:

@@ -13,6 +13,11 @@ from datetime import UTC, datetime
 import orjson
 import structlog
 
+_token = structlog.contextvars.bind_contextvars(correlation_id=None)["correlation_id"]
+_correlation = _token.var
+"""Where structlog keeps what is bound as `correlation_id`, all that an API binds."""
+_correlation.reset(_token)
+
 
 class AccessLog:
     """Writes lines to standard output from within a running event loop."""
@@ -23,12 +28,13 @@ class AccessLog:
         self._lines: list[bytes] = []
 
     def __call__(self, line: Mapping[str, object]) -> None:
-        """Log one request; what is in structlog's context is in the line."""
+        """Log one request; the correlation id in structlog's context is in the line."""
         if not self._lines:
             asyncio.get_running_loop().call_soon(self._write)
+        name = _correlation.get(...)
         fields = {
             "service": self._service,
-            **structlog.contextvars.get_contextvars(),
+            **({} if name is ... else {"correlation_id": name}),
             **line,
             "level": "info",
             "timestamp": datetime.now(UTC),

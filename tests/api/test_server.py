@@ -17,7 +17,10 @@ from infrastructure.local.ports import free_port
 PROGRAM = """
 import asyncio, sys
 from fastapi import FastAPI, Request
+from api.http import server
+from api.http.ready_json import ReadyJson
 from api.http.server import serve_until_stopped
+server.KEEP_ALIVE_S = 1
 app = FastAPI()
 @app.get("/slow")
 async def slow():
@@ -26,6 +29,9 @@ async def slow():
 @app.get("/client")
 async def client(request: Request):
     return request.client.host
+@app.api_route("/ready", methods=["GET", "HEAD"])
+async def ready():
+    return ReadyJson(b'{"is":1}', [(b"etag", b'"1"')], status_code=201)
 asyncio.run(serve_until_stopped(app, host="127.0.0.1", port=int(sys.argv[1])))
 """
 
@@ -81,6 +87,68 @@ def test_what_is_no_request_is_told_as_a_problem(
     assert head.startswith(b"HTTP/1.1 400 ")
     assert b"application/problem+json" in head
     assert json.loads(body)["code"] == "malformed_request"
+    assert process.poll() is None
+
+
+def _exchange(port: int, sent: bytes, *, until: bytes = b"") -> bytes:
+    """Send this, and read until the answers hold `until` or the server hangs up."""
+    got = b""
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+        connection.sendall(sent)
+        while not until or until not in got:
+            chunk = connection.recv(4096)
+            if not chunk:
+                break
+            got += chunk
+    return got
+
+
+def test_a_whole_answer_is_as_one_of_head_and_body(
+    process: subprocess.Popen[bytes], port: int
+) -> None:
+    head, _, body = _exchange(
+        port, b"GET /ready HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n"
+    ).partition(b"\r\n\r\n")
+    status, *lines = head.split(b"\r\n")
+    assert (status, body) == (b"HTTP/1.1 201 Created", b'{"is":1}')
+    assert lines[0].startswith(b"date: ")
+    assert lines[1:] == [
+        b"content-type: application/json",
+        b"content-length: 8",
+        b'etag: "1"',
+        b"connection: close",
+    ]
+    assert process.poll() is None
+
+
+def test_whole_answers_keep_the_order_of_their_requests_and_head_has_no_body(
+    process: subprocess.Popen[bytes], port: int
+) -> None:
+    requests = [
+        b"%b %b HTTP/1.1\r\nHost: here\r\n\r\n" % line
+        for line in ((b"HEAD", b"/ready"), (b"GET", b"/client"), (b"GET", b"/ready"))
+    ]
+    got = _exchange(port, b"".join(requests), until=b'{"is":1}')
+    assert got.count(b"HTTP/1.1 ") == 3
+    assert got.index(b"HTTP/1.1 200") > got.index(b"HTTP/1.1 201")
+    assert got.count(b'{"is":1}') == 1
+    assert process.poll() is None
+
+
+def test_a_connection_is_closed_once_it_has_been_idle_for_long_enough(
+    process: subprocess.Popen[bytes], port: int
+) -> None:
+    request = b"GET /ready HTTP/1.1\r\nHost: here\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+        for _ in range(3):
+            connection.sendall(request)
+            assert connection.recv(4096).endswith(b'{"is":1}')
+            time.sleep(0.6)
+        last = time.monotonic()
+        connection.sendall(request)
+        assert connection.recv(4096).endswith(b'{"is":1}')
+        assert connection.recv(4096) == b""
+        assert 0.9 < time.monotonic() - last < 3
     assert process.poll() is None
 
 

@@ -223,6 +223,48 @@ def test_the_memory_of_tokens_is_bounded(monkeypatch: pytest.MonkeyPatch) -> Non
     assert len(takes._verified) == 3
 
 
+def test_a_verified_header_is_known_no_longer_than_its_token_lives(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    issuer, clock = Issuer(), [float(NOW)]
+    takes = authenticator(issuer.jwks, lambda: clock[0])
+    header = b"Bearer " + issuer.token(exp=NOW + 600).encode()
+    takes.authenticate_header(header)
+
+    def verify(_token: str) -> None:
+        raise TokenRefusedError
+
+    monkeypatch.setattr(takes, "_verify", verify)
+    assert takes.authenticate_header(header).subject == "shop"
+    clock[0] = NOW + 600 + auth.LEEWAY_S
+    with pytest.raises(TokenRefusedError):
+        takes.authenticate_header(header)
+
+
+def test_a_verified_header_is_forgotten_with_the_keys_that_it_was_verified_by() -> None:
+    old, new, clock = Issuer("old"), Issuer("new"), [float(NOW)]
+    keys = Keys(old.public_jwk())
+    takes = authenticator(keys, lambda: clock[0])
+    header = b"Bearer " + old.token().encode()
+    takes.authenticate_header(header)
+    keys.keys = [new.public_jwk()]
+    clock[0] += auth.RELOAD_INTERVAL_S
+    assert takes.authenticate(new.token())
+    with pytest.raises(TokenRefusedError):
+        takes.authenticate_header(header)
+
+
+def test_the_memory_of_headers_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(auth, "MOST_CACHED", 3)
+    issuer = Issuer()
+    takes = authenticator(issuer.jwks)
+    for number in range(5):
+        takes.authenticate_header(b"Bearer " + issuer.token(subject=f"c-{number}").encode())
+    takes.authenticate_header(b"Bearer " + b" " * auth.LONGEST_SEEN + issuer.token().encode())
+    assert len(takes._seen) == 3
+    assert all(len(header) <= auth.LONGEST_SEEN for header in takes._seen)
+
+
 def test_a_new_key_is_found_without_a_restart_and_strangers_cannot_make_us_read_on() -> None:
     old, new, clock = Issuer("old"), Issuer("new"), [float(NOW)]
     keys = Keys(old.public_jwk())
