@@ -1,12 +1,12 @@
 """Answers leave in one write: uvicorn writes head and body apart, each a call of the system.
 
-What one turn of the event loop writes to a connection is sent at the turn's end, and a whole
-answer at once. For small answers, those calls and the client's being woken twice are a good
-part of the whole cost.
+What one turn of the event loop writes is sent at the turn's end, to all connections one after the
+other: for small answers, those calls and waking who is asleep for each are a good part of the cost.
 """
 
 import asyncio
 from typing import Any, cast
+from weakref import WeakKeyDictionary
 
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import (
@@ -21,38 +21,53 @@ from api.http.whole import WHOLE
 NOT_HTTP = render(ProblemError(400, "malformed_request", "this is no HTTP/1.1 request"))
 
 
+class Cork:
+    """Holds what transports have to send, all of them, until the turn of the loop ends."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._held: list[CorkedTransport] = []
+
+    def hold(self, transport: "CorkedTransport") -> None:
+        if not self._held:
+            self._loop.call_soon(self._pull)
+        self._held.append(transport)
+
+    def _pull(self) -> None:
+        held, self._held = self._held, []
+        for transport in held:
+            transport.flush()
+
+
 class CorkedTransport:
     """A transport that gathers writes; everything else is the real one's."""
 
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, transport: asyncio.Transport, cork: Cork) -> None:
         self._transport = transport
-        self._loop = loop
+        self._cork = cork
         self._chunks: list[bytes] = []
         self.is_closing = transport.is_closing
 
     def write(self, data: bytes) -> None:
         if not self._chunks:
-            self._loop.call_soon(self._flush)
+            self._cork.hold(self)
         self._chunks.append(data)
 
-    def write_whole(self, data: bytes) -> None:
-        """Write what nothing more is to be gathered with."""
-        if self._chunks:
-            self._chunks.append(data)
-        else:
-            self._transport.write(data)
-
     def close(self) -> None:
-        self._flush()
+        self.flush()
         self._transport.close()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Send what was written."""
         if self._chunks:
             self._transport.write(b"".join(self._chunks))
             self._chunks.clear()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
+
+
+_corks: "WeakKeyDictionary[asyncio.AbstractEventLoop, Cork]" = WeakKeyDictionary()
 
 
 class CorkedProtocol(HttpToolsProtocol):
@@ -74,7 +89,8 @@ class CorkedProtocol(HttpToolsProtocol):
         self.transport.close()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        corked = CorkedTransport(cast("asyncio.Transport", transport), self.loop)
+        cork = _corks.get(self.loop) or _corks.setdefault(self.loop, Cork(self.loop))
+        corked = CorkedTransport(cast("asyncio.Transport", transport), cork)
         super().connection_made(cast("asyncio.Transport", corked))
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -142,8 +158,7 @@ async def _answer_whole(cycle: RequestResponseCycle, message: Any) -> None:
     if not cycle.keep_alive:
         lines.append(b"connection: close\r\n")
     body = b"" if cycle.scope["method"] == "HEAD" else message["body"]
-    transport = cast("CorkedTransport", cycle.transport)
-    transport.write_whole(b"".join([STATUS_LINE[message["status"]], *lines, b"\r\n", body]))
+    cycle.transport.write(b"".join([STATUS_LINE[message["status"]], *lines, b"\r\n", body]))
     cycle.message_event.set()
     if not cycle.keep_alive:
         cycle.transport.close()
