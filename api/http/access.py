@@ -1,7 +1,6 @@
 """Who may call a route. Rule: a route that does not `authorize` serves nothing of anybody's."""
 
 from collections.abc import Collection
-from typing import cast
 
 from starlette.requests import Request
 
@@ -43,7 +42,7 @@ def _authenticate(request: Request) -> Actor:
     headers = sent_raw(request.scope, b"authorization")
     if not headers:
         raise _unauthenticated("token_missing", "send Authorization: Bearer and a token", "Bearer")
-    authenticator = cast("Authenticator", request.app.state.authenticator)
+    authenticator: Authenticator = request.app.state.authenticator
     if len(headers) > 1:
         raise _refused()
     try:

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import cast
 
 import uuid_utils
 from starlette.requests import Request
@@ -38,7 +37,7 @@ def sent(scope: Scope, name: bytes) -> list[str]:
 
 def sent_raw(scope: Scope, name: bytes) -> Sequence[bytes]:
     """Give every value of a header as it came. The headers are gone through once a request."""
-    index = cast("Mapping[bytes, Sequence[bytes]] | None", scope.get(_INDEX))
+    index: Mapping[bytes, Sequence[bytes]] | None = scope.get(_INDEX)
     if index is None:
         index = scope[_INDEX] = _by_name(scope["headers"])
     return index.get(name, ())

@@ -1,7 +1,6 @@
 """What the two apps are made with, and how their routes get at it."""
 
 from dataclasses import dataclass
-from typing import cast
 
 from starlette.requests import Request
 
@@ -35,8 +34,10 @@ class QueryState:
 
 
 def command_ports(request: Request) -> Ports:
-    return cast("Ports", request.app.state.ports)
+    ports: Ports = request.app.state.ports
+    return ports
 
 
 def query_ports(request: Request) -> QueryPorts:
-    return cast("QueryPorts", request.app.state.ports)
+    ports: QueryPorts = request.app.state.ports
+    return ports
