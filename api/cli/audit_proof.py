@@ -53,6 +53,8 @@ def verify(*, full: Full = False, start: From = None, as_json: AsJson = False) -
         report, reached = _verify(full=full, start=start)
     except (psycopg.OperationalError, OSError) as error:
         report, reached = Report(1, 0, 0, unchecked=[str(error)]), None
+    if start is not None and report.head < start:
+        report.unchecked.append(f"position {start}: the log ends at {report.head}")
     if reached is not None and start is None and report.exit_code == PROVEN:
         _remember(reached)
     typer.echo(json.dumps(report.as_json()) if as_json else "\n".join(_lines(report)))
@@ -154,7 +156,7 @@ def _lines(report: "Report") -> list[str]:
         lines.append(f"proven: up to position {report.proven_to}")
     if report.not_copied_yet:
         lines.append(f"not copied to S3 yet: {report.not_copied_yet} seals")
-    if report.head > report.proven_to and not faults:
+    if report.head > report.proven_to:
         lines.append(
             f"not yet proven: positions {report.proven_to + 1} to {report.head}, which no seal"
             " covers; if events after them were cut off, nothing here can tell"

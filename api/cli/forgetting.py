@@ -59,6 +59,10 @@ def forget(
         known = customers.find(customer_id)
         if known is None:
             fail(f"there is no customer {customer}")
+        if not yes and known.forgotten_at is not None:
+            when = known.forgotten_at.isoformat(sep=" ", timespec="seconds")
+            typer.echo(f"customer {customer} was forgotten at {when}; --yes finishes what is left")
+            return
         if not yes:
             _ask(customers, customer_id)
         forgotten_at = customers.delete_key(customer_id)

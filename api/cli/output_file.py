@@ -1,16 +1,17 @@
 """Where an export goes: standard output, or a file that is there whole or not at all.
 
-Rule: a file under its final name is complete. Until then it has another name beside it; a kill
-leaves at most that one. Only its owner may read it: it may hold personal data.
+Rule: a file under its final name is complete. Until then it has another name beside it; only a
+SIGKILL leaves that one (`.NAME.….partial`). Only its owner may read it: it may hold personal data.
 """
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import BinaryIO, cast
+from typing import BinaryIO, NoReturn, cast
 
 from infrastructure.local.errors import LocalError
 
@@ -33,6 +34,7 @@ def output(path: Path | None) -> Iterator[BinaryIO]:
         )
     except OSError as error:
         raise LocalError(f"can't write {path}: {error.strerror}") from error
+    signal.signal(signal.SIGTERM, _end)  # so that what is partial is taken away
     try:
         with partial:
             yield cast("BinaryIO", partial)
@@ -43,6 +45,10 @@ def output(path: Path | None) -> Iterator[BinaryIO]:
         Path(partial.name).unlink(missing_ok=True)
         raise
     _sync_folder(path.parent)
+
+
+def _end(number: int, _frame: object) -> NoReturn:
+    sys.exit(128 + number)
 
 
 def _sync_folder(folder: Path) -> None:

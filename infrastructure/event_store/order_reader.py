@@ -188,6 +188,13 @@ class OrderReader:
             self._keys.learn(customer, wrapped)
 
     def _ask(self, question: Callable[[EventLogRecorder], T]) -> T:
+        # Twice: after a restart of the database, the first finds out that its connection is dead.
+        try:
+            return self._ask_once(question)
+        except UnavailableError:
+            return self._ask_once(question)
+
+    def _ask_once(self, question: Callable[[EventLogRecorder], T]) -> T:
         try:
             if self._recorder is None:
                 self._recorder = self._make_recorder()

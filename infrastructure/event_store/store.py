@@ -1,5 +1,6 @@
 """The handlers' event store: loads streams, seals what is personal, appends through the writer."""
 
+import hmac
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -61,14 +62,14 @@ class PostgresEventStore:
         self,
         writer: GroupCommitWriter,
         pool: AsyncConnectionPool[psycopg.AsyncConnection[dict[str, Any]]],
-        keys: DataKeys,
-        kept: Snapshots,
+        master_key: bytes,
     ) -> None:
         self._writer = writer
         self._pool = pool
-        self._keys = keys
-        self._mapper = EventMapper(keys)
-        self._snapshots = kept
+        self._keys = DataKeys(master_key)
+        self._mapper = EventMapper(self._keys)
+        self._snapshots = Snapshots(master_key)
+        self._fingerprint_key = hmac.digest(master_key, b"ordertrail fingerprints", "sha256")
 
     async def load(self, stream: StreamId, aggregate: Aggregate[S, OrderEvent]) -> Stream[S]:
         """Fold one stream, from its snapshot on where it has one, and keep one if that was long.
@@ -104,7 +105,7 @@ class PostgresEventStore:
         rows = await self._read(FIND_ANSWER, scope)
         if not rows:
             return None
-        if bytes(rows[0]["fingerprint"]) != request.fingerprint:
+        if bytes(rows[0]["fingerprint"]) != self._fingerprint(request):
             raise _key_reused()
         return _read_answer(bytes(rows[0]["answer"]), rows[0]["position"])
 
@@ -169,9 +170,31 @@ class PostgresEventStore:
             order_id=append.order_id,
             expected=append.expected,
             unique=append.unique,
-            answer=_kept(append),
+            answer=self._kept(append),
             data_keys={} if wrapped is None else {append.customer_id: wrapped},
         )
+
+    def _kept(self, append: Append) -> KeptAnswer | None:
+        request, answer = append.request, append.answer
+        if request.idempotency_key is None:
+            return None
+        body = _AnswerBody(
+            order_id=answer.order_id,
+            order_number=answer.order_number,
+            version=answer.version,
+            status=answer.status,
+        )
+        return KeptAnswer(
+            caller=_caller(request),
+            route=request.route,
+            key=request.idempotency_key,
+            fingerprint=self._fingerprint(request),
+            body=msgspec.json.encode(body),
+        )
+
+    def _fingerprint(self, request: Request) -> bytes:
+        """Key the hash of a body: by itself it would tell whether a guess at it is right."""
+        return hmac.digest(self._fingerprint_key, request.fingerprint, "sha256")
 
     async def _read(
         self,
@@ -211,26 +234,7 @@ async def open_event_store(
         open=False,
     )
     async with pool, GroupCommitWriter(postgres_url) as writer:
-        yield PostgresEventStore(writer, pool, DataKeys(master_key), Snapshots(master_key))
-
-
-def _kept(append: Append) -> KeptAnswer | None:
-    request, answer = append.request, append.answer
-    if request.idempotency_key is None:
-        return None
-    body = _AnswerBody(
-        order_id=answer.order_id,
-        order_number=answer.order_number,
-        version=answer.version,
-        status=answer.status,
-    )
-    return KeptAnswer(
-        caller=_caller(request),
-        route=request.route,
-        key=request.idempotency_key,
-        fingerprint=request.fingerprint,
-        body=msgspec.json.encode(body),
-    )
+        yield PostgresEventStore(writer, pool, master_key)
 
 
 def _caller(request: Request) -> str:

@@ -41,6 +41,8 @@ CREATE TABLE customer_keys (
     customer_id text COLLATE "C" PRIMARY KEY,
     wrapped_key bytea            -- NULL: forgotten
 );
+-- ANALYZE would keep samples of the keys in pg_statistic, where a forgotten one would live on.
+ALTER TABLE customer_keys ALTER COLUMN wrapped_key SET STATISTICS 0;
 
 -- How far the relay has come on one Kafka topic. Another cluster or topic: another row, from 0.
 CREATE TABLE relay_positions (

@@ -130,6 +130,16 @@ async def test_the_command_says_what_is_proven_and_what_is_not(
     assert found.exit_code == 1
     expected = f"first fault: position 4, {told.stream('a')} version 2, seal 1: changed"
     assert found.stdout.startswith(expected)
+    assert "not yet proven: positions" in found.stdout
+
+
+async def test_a_position_that_the_log_has_not_is_no_proof(
+    told: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command(told, tmp_path, monkeypatch)
+    done = CliRunner().invoke(app, ["audit", "verify", "--from", "1000"])
+    assert done.exit_code == 2
+    assert "can't be checked: position 1000: the log ends at 10" in done.stdout
 
 
 async def test_the_command_seals_and_copies_at_once(

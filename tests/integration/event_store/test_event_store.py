@@ -220,6 +220,23 @@ async def test_personal_data_is_nowhere_in_the_tables(ports: Ports, database_url
     assert EMAIL.encode() not in state
 
 
+async def test_what_is_kept_of_a_request_confirms_no_guess_at_its_content(
+    ports: Ports, database_url: str
+) -> None:
+    """Neither the hash of a body, nor samples of the keys in the planner's statistics."""
+    await asyncio.gather(
+        *(place_order(order(customer=f"c-{n}"), request(f"k{n}"), ports) for n in range(50))
+    )
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("ANALYZE customer_keys")
+        stats = "SELECT attname FROM pg_stats WHERE tablename = 'customer_keys'"
+        sampled = {row[0] for row in connection.execute(stats)}
+    assert sampled
+    assert "wrapped_key" not in sampled
+    stored = query(database_url, "SELECT fingerprint FROM answers")
+    assert request().fingerprint not in {bytes(row[0]) for row in stored}
+
+
 async def test_each_event_holds_the_hash_of_the_one_before(
     ports: Ports, store: PostgresEventStore, database_url: str
 ) -> None:
