@@ -5,7 +5,7 @@ written whole or not at all, whatever becomes of the others.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 
 import redis
@@ -72,7 +72,7 @@ class Batches:
         opened = iter(self._reader.open_each([entry for one in taken for entry in one.entries]))
         return [list(islice(opened, len(one.entries))) for one in taken]
 
-    def _writes(self, left: Sequence[tuple[Taken, Sequence[Opened]]]) -> Sequence[Write]:
+    def _writes(self, left: Sequence[tuple[Taken, Sequence[Opened]]]) -> Iterator[Write]:
         """Read the documents as they are now, and fold over these."""
         wanted = [
             Wanted(
@@ -85,14 +85,9 @@ class Batches:
         ]
         # Each shard takes as many as it has generations; they come in the same order.
         read = iter(self._together.read(wanted))
-        return [
-            Write(
-                one.shard.writer,
-                one.shard.fold(one, opened, dict(zip(one.shard.progress, read, strict=False))),
-                one.position,
-            )
-            for one, opened in left
-        ]
+        for one, opened in left:
+            steps = one.shard.fold(one, opened, dict(zip(one.shard.progress, read, strict=False)))
+            yield Write(one.shard.writer, steps, one.position)
 
 
 def _tell(taken: Sequence[Taken]) -> None:

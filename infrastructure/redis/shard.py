@@ -172,11 +172,11 @@ class ShardWriter:
         """
         self._run(_fed(steps), steps, position)
 
-    def send_apply(self, pipeline: Any, steps: Sequence[Step], *, position: int) -> None:
-        """Put what `apply` would do into a pipeline; its answer is for `require_applied`."""
+    def apply_command(self, steps: Sequence[Step], *, position: int) -> Sequence[Any]:
+        """Give the command that does what `apply` does; its answer is for `require_applied`."""
         keys = layout.apply_keys(self._partition)
         arguments = _arguments(_fed(steps), steps, position)
-        pipeline.evalsha(self._apply.sha, len(keys), *keys, *arguments)
+        return ["EVALSHA", self._apply.sha, len(keys), *keys, *arguments]
 
     def apply_unfed(self, step: Step, *, position: int = 0) -> None:
         """Write to a generation that nobody reads or feeds yet.

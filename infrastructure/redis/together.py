@@ -1,11 +1,12 @@
 """Several shards in one round trip: what a batch needs of each is read, then each is written.
 
 Rule: a shard's outcome is its own. Its script is as atomic as alone, and what one shard refuses
-the others have taken all the same. On a Redis Cluster, where redis-py sends no scripts in a
-pipeline, it is one shard after another.
+the others have taken all the same. On a Redis Cluster, whose nodes have a connection
+each, it is one shard after another.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -55,15 +56,42 @@ class Together:
         values: Any = iter(self._client.mget(keys) if keys else [])
         return [one.writer.documents(one.order_ids, values) for one in wanted]
 
-    def apply(self, writes: Sequence[Write]) -> Sequence[Outcome]:
-        """Write to each shard, or nothing to it. Raises redis.RedisError: ask for its progress."""
-        if self._one_by_one or len(writes) == 1:
+    def apply(self, writes: Iterable[Write]) -> Sequence[Outcome]:
+        """Write to each shard, or nothing to it. Raises redis.RedisError: ask for its progress.
+
+        Each is sent as soon as `writes` gives it: Redis writes one while the next is made.
+        """
+        if self._one_by_one:
             return [_apply(one) for one in writes]
-        with self._client.pipeline(transaction=False) as pipeline:
+        sent: list[Write] = []
+        with self._connection() as connection:
             for one in writes:
-                one.writer.send_apply(pipeline, one.steps, position=one.position)
-            answers = pipeline.execute(raise_on_error=False)
-        return [_outcome(*pair) for pair in zip(writes, answers, strict=True)]
+                command = one.writer.apply_command(one.steps, position=one.position)
+                connection.send_packed_command(connection.pack_command(*command))
+                sent.append(one)
+            answers = [_answer(connection) for _ in sent]
+        return [_outcome(*pair) for pair in zip(sent, answers, strict=True)]
+
+    @contextmanager
+    def _connection(self) -> Iterator[Any]:
+        """Lend a connection; one with answers that nobody has read is never used again."""
+        pool: Any = self._client.connection_pool
+        connection = pool.get_connection()
+        try:
+            yield connection
+        except BaseException:
+            connection.disconnect()
+            raise
+        finally:
+            pool.release(connection)
+
+
+def _answer(connection: Any) -> Any:
+    """Read one answer; what Redis refuses is an answer as well, and others follow it."""
+    try:
+        return connection.read_response()
+    except redis.ResponseError as error:
+        return error
 
 
 def _outcome(write: Write, answer: Any) -> Outcome:

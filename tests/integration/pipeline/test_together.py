@@ -1,5 +1,10 @@
 """Several shards in one round trip: what becomes of one is nothing to the others."""
 
+from collections.abc import Iterator
+
+import pytest
+
+from domain.errors import UnavailableError
 from infrastructure.redis.shard import ProgressMovedError, ShardWriter, Step
 from infrastructure.redis.together import Together, Write
 
@@ -30,3 +35,16 @@ def test_a_redis_that_has_lost_the_script_is_given_it_again(pipeline: Pipeline) 
 
     assert outcomes == [None, None, None]
     assert [one.progress()[1] for one in shards] == ["ours"] * 3
+
+
+def test_an_answer_that_nobody_read_is_not_taken_for_another(pipeline: Pipeline) -> None:
+    shard = ShardWriter(pipeline.redis, 0)
+
+    def broken() -> Iterator[Write]:
+        yield Write(shard, [Step(1, [], "", "ours")], 9)
+        raise UnavailableError("postgres", "went away between two shards")
+
+    with pytest.raises(UnavailableError):
+        Together(pipeline.redis).apply(broken())
+
+    assert pipeline.redis.ping() is True
