@@ -8,10 +8,10 @@ A checkpoint is a message without an event: it tells each partition how far the 
 published, so that a quiet partition isn't taken for one that lags.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeAlias
+from typing import Any, TypeAlias
 from uuid import UUID
 
 import msgspec
@@ -110,17 +110,17 @@ def checkpoint_headers(position: int) -> Headers:
 def read_message(message: Message) -> Delivered:
     """Read a message of `order-events`; one that isn't ours is marked as foreign."""
     partition, next_offset = _known(message.partition()), _known(message.offset()) + 1
-    headers = _headers(message.headers())
+    headers: dict[str, Any] = dict(message.headers() or ())
     try:
         position = int(headers["ce_logposition"])
         entry = None if headers["ce_type"] == CHECKPOINT_TYPE.encode() else _entry(message, headers)
         correlation = _text(headers.get("ce_correlationid"))
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, TypeError, AttributeError):
         return Delivered(None, 0, partition, next_offset, foreign=True)
     return Delivered(entry, position, partition, next_offset, correlation)
 
 
-def _entry(message: Message, headers: dict[str, bytes]) -> LogEntry:
+def _entry(message: Message, headers: Mapping[str, Any]) -> LogEntry:
     return LogEntry(
         position=int(headers["ce_logposition"]),
         stream=StreamId(headers["ce_subject"].decode()),
@@ -128,13 +128,8 @@ def _entry(message: Message, headers: dict[str, bytes]) -> LogEntry:
         type=headers["ce_type"].decode(),
         state=_bytes(message.value()),
         recorded_at=datetime.fromisoformat(headers["ce_recordedat"].decode()),
-        order_id=OrderId(UUID(_bytes(message.key()).decode())),
+        order_id=OrderId(msgspec.convert(_bytes(message.key()).decode(), UUID)),
     )
-
-
-def _headers(raw: object) -> dict[str, bytes]:
-    pairs: Sequence[tuple[str, object]] = raw if isinstance(raw, list) else []
-    return {name: value for name, value in pairs if isinstance(value, bytes)}
 
 
 def _bytes(value: object) -> bytes:

@@ -22,10 +22,10 @@ from infrastructure.event_store.order_reader import OrderReader
 from infrastructure.kafka import messages, topics
 from infrastructure.kafka.messages import Delivered
 from infrastructure.kafka.topics import Incarnation, TopicChangedError
+from infrastructure.processes.batches import Batches
 from infrastructure.processes.shard_projection import ShardProjection
 from infrastructure.processes.worker import Health, run_worker
 from infrastructure.redis.generations import Generations
-from infrastructure.redis.shard import ShardMovedError
 from infrastructure.settings import KafkaSettings, Settings
 
 BATCH = 500
@@ -92,6 +92,7 @@ class _Subscription:
         self._topic = topic
         self._generations = Generations(client, topic.partitions)
         self._reader = reader
+        self._batches = Batches(client, reader)
         self._shards: dict[int, ShardProjection] = {}
         self._assigned = False
         self._waits_since = time.monotonic()
@@ -125,7 +126,7 @@ class _Subscription:
         return self._assigned
 
     def project_batch(self) -> None:
-        """Take what Kafka has now and apply it, partition by partition."""
+        """Take what Kafka has now and apply it, all partitions at once."""
         delivered: dict[int, list[Delivered]] = defaultdict(list)
         for message in self._take():
             error = message.error()
@@ -135,8 +136,12 @@ class _Subscription:
             if one.foreign:
                 _foreign.inc()
             delivered[one.partition].append(one)
-        for partition, batch in delivered.items():
-            self._project(partition, batch)
+        # One that was revoked since its messages were fetched is another member's now.
+        batch = [
+            (self._shards[one], taken) for one, taken in delivered.items() if one in self._shards
+        ]
+        for shard in self._batches.project(batch):
+            self._read_on(shard, self._progress(shard))
 
     def _take(self) -> Iterator[Message]:
         """Wait for a first message, and take what has come by then: a batch makes nobody wait."""
@@ -147,10 +152,10 @@ class _Subscription:
 
     def check_progress(self) -> None:
         """Notice a wiped Redis also while no message comes that would run into it."""
-        for partition, shard in self._shards.items():
+        for shard in self._shards.values():
             stored = self._progress(shard)
             if stored != shard.progress:
-                self._read_on(partition, shard, stored)
+                self._read_on(shard, stored)
 
     def commit(self) -> None:
         """Tell Kafka's tools where reading goes on. Each batch would cost Kafka more than it is."""
@@ -163,15 +168,6 @@ class _Subscription:
 
     def close(self) -> None:
         self._consumer.close()
-
-    def _project(self, partition: int, batch: Sequence[Delivered]) -> None:
-        shard = self._shards.get(partition)
-        if shard is None:
-            return  # revoked since these messages were fetched: they are another member's now
-        try:
-            shard.project(batch)
-        except ShardMovedError:
-            self._read_on(partition, shard, self._progress(shard))
 
     def _progress(self, shard: ShardProjection) -> Mapping[int, str]:
         """Ask a shard for its progress, and see that it feeds the generation that is read.
@@ -186,11 +182,11 @@ class _Subscription:
         shard.writer.join(live)
         return shard.writer.progress()
 
-    def _read_on(self, partition: int, shard: ShardProjection, stored: Mapping[int, str]) -> None:
+    def _read_on(self, shard: ShardProjection, stored: Mapping[int, str]) -> None:
         """Go on from what Redis has: other generations are fed, or what was applied is lost."""
         offset = shard.resume(stored)
-        _log.warning("progress_moved", partition=partition, offset=offset)
-        self._consumer.seek(TopicPartition(self._topic.topic, partition, offset))
+        _log.warning("progress_moved", partition=shard.partition, offset=offset)
+        self._consumer.seek(TopicPartition(self._topic.topic, shard.partition, offset))
 
     def _on_assign(self, consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
         self._shards = {

@@ -1,19 +1,20 @@
-"""Takes one partition's messages into its shard of the read models, each exactly once.
+"""One partition and its shard of the read models: what is news to it, and what that changes.
 
-A batch is folded over the documents as they were read, and written with the shard's progress
-in one script, or not at all. An event that can't be applied parks its order, and only that.
+News are folded over the documents as they were read, and written with the shard's progress
+in one script, or not at all: see `batches`. An event that can't be applied parks its order, and
+only that.
 
 All fed generations of the shard are written in that one script. Each has a progress of its own:
 one that has joined lately is read on from further back, and the others pass over what they have.
 """
 
-import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import msgspec
 import structlog
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge
 
 from domain.envelope import Recorded
 from domain.ids import OrderId
@@ -24,23 +25,13 @@ from infrastructure.kafka.messages import Delivered
 from infrastructure.kafka.topics import Incarnation
 from infrastructure.redis import layout
 from infrastructure.redis.layout import ParkedNote, StoredDocument
-from infrastructure.redis.shard import Change, DocumentMovedError, Parking, ShardWriter, Step
+from infrastructure.redis.shard import Change, Parking, ShardWriter, Step
 from projections.order.document import GapError, OrderDocument
 
-ATTEMPTS = 5
-"""Times a batch is folded again because a document was changed meanwhile."""
-CORRELATIONS_LOGGED = 20
-
-Opened: TypeAlias = tuple[LogEntry, Recorded[OrderEvent] | UnreadableEventError]
+Opened: TypeAlias = Recorded[OrderEvent] | UnreadableEventError
 
 _log = structlog.get_logger(__name__)
-_applied = Counter("ordertrail_projector_events", "Events taken into documents")
 _gaps = Counter("ordertrail_projector_gaps", "Orders folded from the store to close a gap")
-_delay = Histogram(
-    "ordertrail_projector_delay_seconds",
-    "From recorded in the log to readable in Redis, for the newest event of a batch",
-    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60, 600),
-)
 _parked = Counter("ordertrail_projector_parked", "Times an order was parked for a bad event")
 _position = Gauge(
     "ordertrail_projector_position", "Log position the shard is complete to", ["partition"]
@@ -59,7 +50,7 @@ class ShardProjection:
         self._seen_to = 0
         self._reader = reader
         self._topic = topic
-        self._partition = partition
+        self.partition = partition
 
     @property
     def next_offset(self) -> int:
@@ -78,51 +69,59 @@ class ShardProjection:
         incarnation, _, offset = progress.rpartition(" ")
         return int(offset) if incarnation == str(self._topic) else 0
 
-    def project(self, batch: Sequence[Delivered]) -> None:
-        """Apply a batch once, whole. Raises ShardMovedError with nothing applied."""
-        batch = [one for one in batch if one.next_offset > self.next_offset]
-        if not batch:
-            return
+    def take(self, batch: Sequence[Delivered]) -> "Taken | None":
+        """Give what of a batch is news to any generation; None: nothing."""
+        news = [one for one in batch if one.next_offset > self.next_offset]
+        if not news:
+            return None
         offsets = {
-            generation: max(offset, batch[-1].next_offset)
+            generation: max(offset, news[-1].next_offset)
             for generation, offset in self._offsets.items()
         }
-        after = {generation: f"{self._topic} {offset}" for generation, offset in offsets.items()}
-        position = max(one.position for one in batch)
-        entries = [one.entry for one in batch if one.entry is not None]
-        opened = list(zip(entries, self._reader.open_each(entries), strict=True))
-        for _ in range(ATTEMPTS):
-            steps = [
-                Step(one, self._changes(one, batch, opened), before, after[one])
-                for one, before in self.progress.items()
-            ]
-            try:
-                self.writer.apply(steps, position=position)
-            except DocumentMovedError:
-                continue
-            self.progress, self._offsets = after, offsets
-            self._tell(batch)
-            return
-        raise DocumentMovedError(f"partition {self._partition}: documents kept moving")
+        return Taken(self, news, [one.entry for one in news if one.entry is not None], offsets)
+
+    def lacked(self, generation: int, taken: "Taken") -> Sequence[LogEntry]:
+        """Give the events that a generation doesn't have: it may be ahead of another one."""
+        offset = self._offsets[generation]
+        skipped = sum(one.entry is not None and one.next_offset <= offset for one in taken.news)
+        return taken.entries[skipped:]
+
+    def fold(
+        self,
+        taken: "Taken",
+        opened: Sequence[Opened],
+        read: Mapping[int, Mapping[OrderId, StoredDocument | None]],
+    ) -> Sequence[Step]:
+        """Fold what each generation lacks over the documents that were read of it."""
+        return [
+            Step(one, self._changes(one, taken, opened, read[one]), before, self._after(taken, one))
+            for one, before in self.progress.items()
+        ]
+
+    def applied(self, taken: "Taken") -> None:
+        """Note that it is written."""
+        self.progress = {one: self._after(taken, one) for one in taken.offsets}
+        self._offsets = taken.offsets
+        _position.labels(str(self.partition)).set(taken.news[-1].position)
+
+    def _after(self, taken: "Taken", generation: int) -> str:
+        return f"{self._topic} {taken.offsets[generation]}"
 
     def _changes(
-        self, generation: int, batch: Sequence[Delivered], opened: Sequence[Opened]
+        self,
+        generation: int,
+        taken: "Taken",
+        opened: Sequence[Opened],
+        read: Mapping[OrderId, StoredDocument | None],
     ) -> Sequence[Change | Parking]:
-        """Fold what a generation lacks of a batch over its own documents."""
-        skipped = sum(
-            one.entry is not None and one.next_offset <= self._offsets[generation] for one in batch
-        )
-        opened = opened[skipped:]
-        entries = [entry for entry, _ in opened]
-        touched = list(dict.fromkeys(order_of(entry) for entry in entries))
-        read: Mapping[OrderId, StoredDocument | None] = self.writer.read(generation, touched)
+        entries = self.lacked(generation, taken)
         before = {
             order_id: None if stored is None else layout.to_document(stored)
             for order_id, stored in read.items()
         }
         after: dict[OrderId, OrderDocument | UnreadableEventError | None] = dict(before)
         after |= self._reader.fold_many(self._missing(entries, before))
-        for entry, recorded in opened:
+        for entry, recorded in zip(entries, opened[len(opened) - len(entries) :], strict=True):
             order_id = order_of(entry)
             try:
                 after[order_id] = take_in(after[order_id], entry, recorded)
@@ -159,26 +158,22 @@ class ShardProjection:
         old = {order_of(entry) for entry in entries if entry.position <= self._seen_to}
         return [order_id for order_id in old if before[order_id] is None]
 
-    def _tell(self, batch: Sequence[Delivered]) -> None:
-        last = batch[-1]
-        _position.labels(str(self._partition)).set(last.position)
-        events = [one for one in batch if one.entry is not None]
-        if not events:
-            return
-        _applied.inc(len(events))
-        newest = events[-1].entry
-        if newest is not None:
-            _delay.observe(max(0.0, time.time() - newest.recorded_at.timestamp()))
-        _log.info(
-            "applied",
-            partition=self._partition,
-            events=len(events),
-            first=events[0].position,
-            last=events[-1].position,
-            correlation_ids=list(
-                dict.fromkeys(one.correlation_id for one in events[:CORRELATIONS_LOGGED])
-            ),
-        )
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a shard takes of a batch.
+
+    Attributes: entries: the events of `news`; offsets: where each generation is after it.
+    """
+
+    shard: ShardProjection
+    news: Sequence[Delivered]
+    entries: Sequence[LogEntry]
+    offsets: Mapping[int, int]
+
+    @property
+    def position(self) -> int:
+        return max(one.position for one in self.news)
 
 
 def order_of(entry: LogEntry) -> OrderId:

@@ -140,7 +140,7 @@ def encode(document: OrderDocument) -> tuple[bytes, Header]:
         owner=document.customer_id,
         versions=dict(document.versions),
         sort_key=sort_key(document),
-        lists=sorted(lists_of(document)),
+        lists=list(lists_of(document)),
     )
     return _value(document.position, header, body_bytes(document)), header
 
@@ -190,7 +190,7 @@ def encode_change(
     leaves = [] if old is None else [n for n in old.header.lists if n not in header.lists]
     return [
         str(generation),
-        str(document.order_id),
+        document.body["order_id"],
         _expected(old),
         value,
         "",

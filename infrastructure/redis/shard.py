@@ -4,7 +4,7 @@ Rule: all fed generations of a shard change in one script, or none does. So they
 lockstep, and whoever reads one of them has read as much as he would have in another.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
@@ -126,12 +126,23 @@ class ShardWriter:
         """Read documents in one round trip."""
         if not order_ids:
             return {}
+        values: Any = self._client.mget(self.keys(generation, order_ids))
+        return self.documents(order_ids, iter(values))
+
+    def keys(self, generation: int, order_ids: Sequence[OrderId]) -> Sequence[str]:
+        """Give the keys of documents of this shard."""
         prefix = layout.generation_prefix(self._partition, generation)
-        values: Any = self._client.mget([f"{prefix}document:{order_id}" for order_id in order_ids])
-        return {
-            order_id: None if value is None else layout.decode(value)
-            for order_id, value in zip(order_ids, values, strict=True)
-        }
+        return [f"{prefix}document:{order_id}" for order_id in order_ids]
+
+    def documents(
+        self, order_ids: Sequence[OrderId], values: Iterator[bytes | None]
+    ) -> Mapping[OrderId, StoredDocument | None]:
+        """Take the next values for the documents of these orders."""
+        read: dict[OrderId, StoredDocument | None] = {}
+        for order_id in order_ids:
+            value = next(values)
+            read[order_id] = None if value is None else layout.decode(value)
+        return read
 
     def parked(self, generation: int) -> Mapping[OrderId, ParkedNote]:
         """Read the notes on all parked orders of the shard."""
@@ -159,7 +170,13 @@ class ShardWriter:
         Raises:
             FedChangedError, ProgressMovedError, DocumentMovedError: nothing was written.
         """
-        self._run(layout.encode_fed(step.generation for step in steps), steps, position)
+        self._run(_fed(steps), steps, position)
+
+    def apply_command(self, steps: Sequence[Step], *, position: int) -> Sequence[Any]:
+        """Give the command that does what `apply` does; its answer is for `require_applied`."""
+        keys = layout.apply_keys(self._partition)
+        arguments = _arguments(_fed(steps), steps, position)
+        return ["EVALSHA", self._apply.sha, len(keys), *keys, *arguments]
 
     def apply_unfed(self, step: Step, *, position: int = 0) -> None:
         """Write to a generation that nobody reads or feeds yet.
@@ -170,14 +187,11 @@ class ShardWriter:
         self._run(NOT_FED, [step], position)
 
     def _run(self, fed: str, steps: Sequence[Step], position: int) -> None:
-        arguments: list[str | bytes] = [fed, str(position), str(len(steps))]
-        for step in steps:
-            arguments += (str(step.generation), step.before, step.after)
-        arguments.append(str(sum(len(step.changes) for step in steps)))
-        for step in steps:
-            for change in step.changes:
-                arguments += change.arguments(step.generation)
-        outcome: Any = self._apply(keys=layout.apply_keys(self._partition), args=arguments)
+        arguments = _arguments(fed, steps, position)
+        self.require_applied(self._apply(keys=layout.apply_keys(self._partition), args=arguments))
+
+    def require_applied(self, outcome: Any) -> None:
+        """Read what the script says. Raises what `apply` does."""
         kind = outcome[0]
         if kind == b"applied":
             return
@@ -187,3 +201,18 @@ class ShardWriter:
         if kind == b"progress":
             raise ProgressMovedError(f"the shard's progress is {found!r}")
         raise DocumentMovedError(found)
+
+
+def _fed(steps: Sequence[Step]) -> str:
+    return layout.encode_fed(step.generation for step in steps)
+
+
+def _arguments(fed: str, steps: Sequence[Step], position: int) -> list[str | bytes]:
+    arguments: list[str | bytes] = [fed, str(position), str(len(steps))]
+    for step in steps:
+        arguments += (str(step.generation), step.before, step.after)
+    arguments.append(str(sum(len(step.changes) for step in steps)))
+    for step in steps:
+        for change in step.changes:
+            arguments += change.arguments(step.generation)
+    return arguments

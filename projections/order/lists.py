@@ -4,7 +4,7 @@ A list's name is built from callers' own text, so that text is percent-encoded (
 no customer id can spell another list's name.
 """
 
-from collections.abc import Set as AbstractSet
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from urllib.parse import quote
@@ -13,20 +13,27 @@ from projections.order.document import OrderDocument
 
 ALL = "all"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
 
 
-def lists_of(document: OrderDocument) -> AbstractSet[str]:
-    """Name every list that the document belongs in."""
+def lists_of(document: OrderDocument) -> Sequence[str]:
+    """Name every list that the document belongs in, sorted."""
     body = document.body
+    names = _lists_of(body["customer"]["id"], body["status"])
+    if body["external_reference"] is None:
+        return names
+    return sorted([*names, list_name(external_reference=body["external_reference"])])
+
+
+@lru_cache(maxsize=4_096)  # the same few statuses and customers, again and again
+def _lists_of(customer_id: str, status: str) -> Sequence[str]:
     names = {
         list_name(),
-        list_name(status=body["status"]),
-        list_name(customer_id=body["customer"]["id"]),
-        list_name(customer_id=body["customer"]["id"], status=body["status"]),
+        list_name(status=status),
+        list_name(customer_id=customer_id),
+        list_name(customer_id=customer_id, status=status),
     }
-    if body["external_reference"] is not None:
-        names.add(list_name(external_reference=body["external_reference"]))
-    return names
+    return tuple(sorted(names))
 
 
 def list_name(
@@ -54,5 +61,5 @@ def _encoded(text: str) -> str:
 def sort_key(document: OrderDocument) -> str:
     """Sort orders by the time they were placed, microseconds since 1970, and then by id."""
     placed = datetime.fromisoformat(document.body["placed_at"])
-    micros = (placed - EPOCH) // timedelta(microseconds=1)
+    micros = (placed - EPOCH) // MICROSECOND
     return f"{micros:017d}.{document.body['order_id']}"
