@@ -112,8 +112,8 @@ def rewrite_files(client: "redis.Redis") -> Sequence[str]:
 def _shows(stored: StoredDocument | None) -> bool:
     if stored is None:
         return False
-    body = layout.to_document(stored).body
-    return body != without_personal_data(body)
+    document = layout.to_document(stored)
+    return document is not None and document.body != without_personal_data(document.body)
 
 
 def _empty(client: "redis.Redis", key: str) -> None:
@@ -129,6 +129,8 @@ def _empty(client: "redis.Redis", key: str) -> None:
             return
         stored = layout.decode(value)
         document = layout.to_document(stored)
+        if document is None:
+            return
         emptied = OrderDocument(without_personal_data(document.body), document.versions)
         header = msgspec.structs.replace(stored.header, parked=True)
         body = layout.body_bytes(emptied)

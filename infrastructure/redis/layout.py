@@ -52,11 +52,16 @@ class ParkedNote(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class StoredDocument:
-    """One value, taken apart but for its body."""
+    """One value, taken apart but for its body.
+
+    `damage`: the beginning of a value that no code of ours wrote: it is as good as none, and is
+    written over, which the script allows to who has seen just this.
+    """
 
     position: int
     header: Header
     body: bytes
+    damage: bytes | None = None
 
 
 class ShownDocument(msgspec.Struct, frozen=True, gc=False):
@@ -75,6 +80,7 @@ class _ShownHeader(msgspec.Struct):
     parked: bool = False
 
 
+_NO_HEADER = Header(owner=CustomerId(""), versions={}, sort_key="", lists=[])
 _shown_decoder = msgspec.json.Decoder(_ShownHeader)
 _header_decoder = msgspec.json.Decoder(Header)
 _header_encoder = msgspec.json.Encoder()
@@ -151,21 +157,25 @@ def body_bytes(document: OrderDocument) -> bytes:
 
 
 def decode(value: bytes) -> StoredDocument:
-    end = value.index(b"\n")
-    return StoredDocument(
-        position=int(value[:POSITION_DIGITS]),
-        header=_header_decoder.decode(value[POSITION_DIGITS:end]),
-        body=value[end + 1 :],
-    )
+    """Take a value apart; what can't be is a document with damage, at position 0."""
+    try:
+        end = value.index(b"\n")
+        position = int(value[:POSITION_DIGITS])
+        header = _header_decoder.decode(value[POSITION_DIGITS:end])
+    except (ValueError, msgspec.MsgspecError):
+        return StoredDocument(0, _NO_HEADER, b"", damage=value[:POSITION_DIGITS])
+    return StoredDocument(position, header, value[end + 1 :])
 
 
-def decode_shown(value: bytes) -> ShownDocument:
-    """Read what `decode` would, for a third of the time: a single read needs no more."""
-    end = value.index(b"\n")
-    header = _shown_decoder.decode(value[POSITION_DIGITS:end])
-    return ShownDocument(
-        int(value[:POSITION_DIGITS]), header.owner, header.parked, value[end + 1 :]
-    )
+def decode_shown(value: bytes) -> ShownDocument | None:
+    """Read what `decode` would, for a third of the time; None where there is damage."""
+    try:
+        end = value.index(b"\n")
+        header = _shown_decoder.decode(value[POSITION_DIGITS:end])
+        position = int(value[:POSITION_DIGITS])
+    except (ValueError, msgspec.MsgspecError):
+        return None
+    return ShownDocument(position, header.owner, header.parked, value[end + 1 :])
 
 
 def encode_stored(stored: StoredDocument) -> bytes:
@@ -173,8 +183,14 @@ def encode_stored(stored: StoredDocument) -> bytes:
     return _value(stored.position, stored.header, stored.body)
 
 
-def to_document(stored: StoredDocument) -> OrderDocument:
-    return OrderDocument(orjson.loads(stored.body), stored.header.versions)
+def to_document(stored: StoredDocument) -> OrderDocument | None:
+    """Give the document that a value holds; None where there is damage."""
+    if stored.damage is not None:
+        return None
+    try:
+        return OrderDocument(orjson.loads(stored.body), stored.header.versions)
+    except orjson.JSONDecodeError:
+        return None
 
 
 def apply_keys(partition: int) -> Sequence[str]:
@@ -207,7 +223,7 @@ def encode_parking(
 ) -> Sequence[str | bytes]:
     """Write the arguments of apply.lua that keep the last good body and mark it as out of date."""
     value = b""
-    if old is not None:
+    if old is not None and old.damage is None:
         header = msgspec.structs.replace(old.header, parked=True)
         value = _value(old.position, header, old.body)
     note_value = encode_note(note)
@@ -242,8 +258,11 @@ def decode_note(value: bytes) -> ParkedNote:
     return _note_decoder.decode(value)
 
 
-def _expected(old: StoredDocument | None) -> str:
-    return "" if old is None else str(old.position).zfill(POSITION_DIGITS)
+def _expected(old: StoredDocument | None) -> str | bytes:
+    """Write what the script has to find in the place of a document: the beginning of its value."""
+    if old is None:
+        return ""
+    return str(old.position).zfill(POSITION_DIGITS) if old.damage is None else old.damage
 
 
 def _value(position: int, header: Header, body: bytes) -> bytes:

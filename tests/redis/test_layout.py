@@ -13,6 +13,7 @@ def test_a_single_read_sees_what_the_whole_document_says(*, parked: bool) -> Non
     header = Header(CustomerId('c-"1\n'), {StreamId("order-1"): 2}, "sort", lists, parked)
     value = layout.encode_stored(StoredDocument(71, header, b'{"line":\n1}'))
     whole, shown = layout.decode(value), layout.decode_shown(value)
+    assert shown is not None
     assert (shown.position, shown.body) == (whole.position, whole.body) == (71, b'{"line":\n1}')
     assert (shown.owner, shown.parked) == (whole.header.owner, whole.header.parked)
     assert shown.parked is parked

@@ -376,3 +376,25 @@ async def test_verifying_names_what_is_wrong_and_changes_nothing(
         assert found == f"{answers[1].order_id}: differs in $.status"
         [again] = await asyncio.to_thread(verify)
         assert again == found
+
+
+async def test_a_damaged_live_document_is_named_and_stops_no_rebuild(pipeline: Pipeline) -> None:
+    with pipeline.relay(), pipeline.projector():
+        answers = await place_some(pipeline, 6)
+        damaged = answers[1].order_id
+        pipeline.redis.set(layout.document_key(damaged, 6, 1), b"garbage")
+        with rebuilding(pipeline) as one:
+            checked = await asyncio.to_thread(one.verify)
+        # Its entries in lists are named beside it: no document explains them.
+        assert {found.order_id for found in checked.wrong.named} == {damaged, None}
+        with pytest.raises(ChangedError) as changed:
+            await run(pipeline)
+        assert [found.order_id for found in changed.value.found.named] == [damaged]
+
+        def go_on() -> None:
+            with rebuilding(pipeline) as one:
+                one.run(resume=True, accept=True)
+
+        await asyncio.to_thread(go_on)
+        assert pipeline.generations.live() == 2
+        assert pipeline.assert_views_equal_folds() == 6

@@ -1,0 +1,57 @@
+"""A value in Redis that no code of ours wrote is as good as none, and is written over."""
+
+import asyncio
+
+import pytest
+import redis.asyncio
+
+from infrastructure.redis import layout
+from infrastructure.redis.refold import Refolded, refold
+from tests.integration.pipeline.conftest import Pipeline
+from tests.integration.pipeline.test_views import make_views
+
+DAMAGE = [b"garbage", b"", b"\xff" * 40, b"1" * 20 + b"{}\n{}", b"0" * 20 + b"no header\n{}"]
+
+
+def damage(pipeline: Pipeline, order_id: object, value: bytes) -> None:
+    key = layout.document_key(order_id, pipeline.kafka.order_partitions, 1)  # type: ignore[arg-type]
+    pipeline.redis.set(key, value)
+
+
+@pytest.mark.parametrize("value", DAMAGE)
+async def test_the_next_event_of_the_order_mends_it_and_no_other_waits(
+    pipeline: Pipeline, value: bytes
+) -> None:
+    with pipeline.relay(), pipeline.projector():
+        placed = await pipeline.place(0)
+        await asyncio.to_thread(pipeline.await_complete, placed.position)
+        damage(pipeline, placed.order_id, value)
+        await pipeline.cancel(placed.order_id)
+        last = await pipeline.place(1)
+        await asyncio.to_thread(pipeline.await_complete, last.position)
+    assert pipeline.assert_views_equal_folds() == 2
+
+
+@pytest.mark.parametrize("value", DAMAGE)
+async def test_a_reader_gets_the_fold_and_leaves_it_there(pipeline: Pipeline, value: bytes) -> None:
+    with pipeline.relay(), pipeline.projector():
+        placed = await pipeline.place(0)
+        await asyncio.to_thread(pipeline.await_complete, placed.position)
+    damage(pipeline, placed.order_id, value)
+    async with redis.asyncio.from_url(pipeline.redis_url, protocol=3) as client:
+        views = make_views(pipeline, client)
+        found = await views.find(placed.order_id, owner=None, min_position=0, wait_s=0)
+    assert found is not None
+    assert found.source == "event-store"
+    assert pipeline.assert_views_equal_folds() == 1
+
+
+async def test_one_order_is_folded_anew_over_it(pipeline: Pipeline) -> None:
+    with pipeline.relay(), pipeline.projector():
+        placed = await pipeline.place(0)
+        await asyncio.to_thread(pipeline.await_complete, placed.position)
+    damage(pipeline, placed.order_id, b"garbage")
+    partition = layout.partition_of(placed.order_id, pipeline.kafka.order_partitions)
+    shard = pipeline.generations.shards[partition]
+    assert refold(pipeline.reader, shard, placed.order_id) is Refolded.DIFFERENT
+    assert pipeline.assert_views_equal_folds() == 1
