@@ -1,22 +1,17 @@
 """The reading side: documents as bytes, lists, and the event store behind both.
 
-Rules: every trip to Redis takes along the pointer to the generation that is read; one that was
-made to another generation is made again, so no reader stays with an old one. A single read never
-fails for want of Redis while the event store answers, and never shows an order as it was before
-an earlier answer. So a fold is written back; and after Redis was out of reach, single reads come
-from the store until the views have caught up with what the log held when Redis came back.
+Rules: a single read never fails for want of Redis while the event store answers, and never shows
+an order as it was before an earlier answer. So a fold is written back; and after Redis was out of
+reach, single reads come from the store until the views have caught up with what the log held when
+Redis came back.
 """
 
 import asyncio
-import heapq
 import time
-from collections.abc import Callable, Iterable, Sequence
 from typing import Any
-from uuid import UUID
 
 import redis.asyncio
 import structlog
-from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import RedisClusterException, RedisError
 
 from domain.errors import DomainError, UnavailableError
@@ -25,10 +20,11 @@ from infrastructure.event_store.bounded_reads import BoundedReads
 from infrastructure.event_store.order_reader import OrderReader
 from infrastructure.redis import layout
 from infrastructure.redis.gathered import GatheredGets
-from infrastructure.redis.layout import ShownDocument, StoredDocument
+from infrastructure.redis.layout import ShownDocument
+from infrastructure.redis.live_reads import LiveReads
+from infrastructure.redis.order_lists import OrderLists
 from infrastructure.redis.shard import LEAVE_PROGRESS, script
 from projections.order.document import OrderDocument
-from projections.order.lists import list_name
 from projections.ports import (
     OrderPage,
     OrderQuery,
@@ -63,9 +59,9 @@ class RedisOrderViews:
         self._partitions = partitions
         self._reads = BoundedReads("fold", at_once=folds_at_once, waiting=folds_waiting)
         self._apply = client.register_script(script("apply"))
-        self._gets = GatheredGets(self._get_documents)
-        # What is taken for true until an answer says otherwise.
-        self._generation = layout.FIRST_GENERATION
+        self._live = LiveReads(client, partitions)
+        self._lists = OrderLists(client, self._live)
+        self._gets = GatheredGets(self._live.get_documents)
         self._fed: dict[int, tuple[int, ...]] = {}
         # A new process can't know what others have answered: it begins as after an outage.
         self._lost = True
@@ -95,108 +91,10 @@ class RedisOrderViews:
 
     async def list(self, query: OrderQuery) -> OrderPage:
         try:
-            return await self._list(query)
+            return await self._lists.page(query)
         except _REDIS_DOWN as error:
             self._lost = True
             raise ViewsUnavailableError(str(error)) from error
-
-    async def _list(self, query: OrderQuery) -> OrderPage:
-        name = list_name(
-            customer_id=query.customer_id,
-            status=query.status,
-            external_reference=query.external_reference,
-        )
-        while True:
-            as_of = await self.as_of_position()
-            generation = self._generation
-            try:
-                return await self._list_in(generation, name, query, as_of)
-            except _GenerationMovedError:
-                continue  # a flip is a rare thing: this ends
-
-    async def _list_in(
-        self, generation: int, name: str, query: OrderQuery, as_of: int
-    ) -> OrderPage:
-        after = query.after
-        found: list[StoredDocument] = []
-        # One more than asked for tells whether there is a next page.
-        while len(found) <= query.limit:
-            wanted = query.limit + 1 - len(found)
-            keys = await self._page_of_keys(generation, name, after, wanted)
-            values = await self._gather_documents(generation, map(_order_id, keys))
-            found += [one for one in map(layout.decode, values) if _matches(one, query)]
-            if len(keys) < wanted:
-                break
-            after = keys[-1]
-        page = found[: query.limit]
-        return OrderPage(
-            bodies=[one.body for one in page],
-            next_after=page[-1].header.sort_key if len(found) > query.limit else None,
-            as_of_position=as_of,
-        )
-
-    async def as_of_position(self) -> int:
-        """Give the log position that every shard has reached. Raises RedisError."""
-        values = await self._get_all(
-            lambda generation: [
-                layout.position_key(partition, generation) for partition in range(self._partitions)
-            ]
-        )
-        return min(int(value or 0) for value in values)
-
-    async def _page_of_keys(
-        self, generation: int, name: str, after: str | None, limit: int
-    ) -> Sequence[str]:
-        """Merge the newest entries below `after` of every shard's list, newest first."""
-        top = "+" if after is None else f"({after}"
-        async with self._client.pipeline(transaction=False) as pipeline:
-            for partition in range(self._partitions):
-                pipeline.zrevrangebylex(
-                    layout.list_key(partition, generation, name), top, "-", start=0, num=limit
-                )
-            shards: Any = await pipeline.execute()
-        merged = heapq.merge(*([bytes(key) for key in shard] for shard in shards), reverse=True)
-        return [key.decode() for key, _ in zip(merged, range(limit), strict=False)]
-
-    async def _gather_documents(
-        self, generation: int, order_ids: Iterable[OrderId]
-    ) -> Sequence[bytes]:
-        """Fetch what a list named, as long as that list's generation is the one that is read."""
-        values = await self._get_documents(list(order_ids))
-        if self._generation != generation:
-            raise _GenerationMovedError
-        return [value for value in values if value is not None]
-
-    async def _get_documents(self, order_ids: Sequence[OrderId]) -> Sequence[bytes | None]:
-        partitions = self._partitions
-        return await self._get_all(
-            lambda generation: [
-                layout.document_key(order_id, partitions, generation) for order_id in order_ids
-            ]
-        )
-
-    async def _get_all(self, keys: Callable[[int], Sequence[str]]) -> Sequence[bytes | None]:
-        """Get keys of the generation that is read, which is found out in the same round trip."""
-        while True:
-            generation = self._generation
-            *values, pointer = await self._fetch([*keys(generation), layout.LIVE_GENERATION])
-            live = layout.decode_pointer(pointer)
-            if live == generation:
-                return values
-            self._generation = live
-            _log.info("generation_read", generation=live)
-
-    async def _fetch(self, keys: Sequence[str]) -> Sequence[bytes | None]:
-        """Get keys of several shards in one round trip: on a cluster, one for each node."""
-        values: Any
-        if isinstance(self._client, RedisCluster):
-            async with self._client.pipeline(transaction=False) as pipeline:
-                for key in keys:
-                    pipeline.get(key)
-                values = await pipeline.execute()
-        else:
-            values = await self._client.mget(keys)
-        return list(values)
 
     async def _trusted(self, order_id: OrderId) -> ShownDocument | None:
         """Read a document, unless Redis is out of reach or has yet to catch up."""
@@ -217,7 +115,7 @@ class RedisOrderViews:
         awaited = self._catch_up_to
         if awaited is None:
             return True
-        if await self.as_of_position() < awaited:
+        if await self._live.as_of_position() < awaited:
             return False
         if self._catch_up_to == awaited:
             self._catch_up_to = None
@@ -276,8 +174,8 @@ class RedisOrderViews:
     async def _written_back(self, document: OrderDocument) -> bool:
         """Try to leave a fold in every fed generation; False: look again, something has changed."""
         partition = layout.partition_of(document.order_id, self._partitions)
-        fed = self._fed.get(partition) or (self._generation,)
-        values = await self._fetch(
+        fed = self._fed.get(partition) or (self._live.generation,)
+        values = await self._live.fetch(
             [layout.document_key(document.order_id, self._partitions, one) for one in fed]
         )
         changes: list[str | bytes] = []
@@ -305,23 +203,3 @@ def _is_shown(stored: ShownDocument, owner: CustomerId | None, min_position: int
     """
     is_new = stored.position >= min_position and not stored.parked
     return is_new and owner in (None, stored.owner)
-
-
-class _GenerationMovedError(Exception):
-    """Another generation is read by now."""
-
-
-def _order_id(sort_key: str) -> OrderId:
-    try:
-        return OrderId(UUID(sort_key.rpartition(".")[2]))
-    except ValueError as error:
-        raise DomainError("bad_cursor", "not a cursor of this list") from error
-
-
-def _matches(stored: StoredDocument, query: OrderQuery) -> bool:
-    """See that a document is still what the list said, and what a wider list let through."""
-    lists = stored.header.lists
-    narrow = list_name(customer_id=query.customer_id, status=query.status)
-    reference = query.external_reference
-    listed = reference is None or list_name(external_reference=reference) in lists
-    return listed and narrow in lists

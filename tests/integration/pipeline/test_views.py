@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import time
 from collections.abc import AsyncIterator
 from uuid import uuid4
 
@@ -223,9 +224,16 @@ async def test_no_reader_ever_sees_an_order_go_back_in_time(
 
 
 async def test_more_folds_than_allowed_are_refused(
-    pipeline: Pipeline, client: "redis.asyncio.Redis"
+    pipeline: Pipeline, client: "redis.asyncio.Redis", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answers = await asyncio.gather(*(pipeline.place(n) for n in range(10)))
+    fold = pipeline.reader.fold
+
+    def slowly(order_id: OrderId) -> OrderDocument | None:
+        time.sleep(0.2)
+        return fold(order_id)
+
+    monkeypatch.setattr(pipeline.reader, "fold", slowly)
     views = make_views(pipeline, client, folds=1, waiting=1)
     outcomes = await asyncio.gather(
         *(views.find(one.order_id, owner=None, min_position=0, wait_s=0) for one in answers),
