@@ -50,7 +50,7 @@ def measure(stack: Stack, effort: Effort) -> Sequence[Row]:
             {f"after {many:,} orders": [after[name]], beside: [before[name]]},
             [Bar(beside, round(max(ROOM_RATIO, 1 + ROOM_MB / before[name]), 2), at_most=True)],
         )
-        for name in SERVICES
+        for name in before
     ]
 
 
