@@ -12,7 +12,11 @@ import psycopg
 import structlog
 from prometheus_client import Counter
 
+from infrastructure.postgres.deadline import deadline
+
 LOOK_AFTER_S = 0.5
+TOLD_WITHIN_S = 2.0
+"""A look at a database that hangs must end, or nobody would ever be named again."""
 NOBODY = "nobody"
 HOLDER = """
 SELECT a.application_name, a.pid, extract(epoch FROM clock_timestamp() - a.xact_start)::float8
@@ -54,7 +58,8 @@ class LockWatch:
             async with await psycopg.AsyncConnection.connect(
                 self._url, autocommit=True, connect_timeout=2
             ) as connection:
-                row = await (await connection.execute(HOLDER)).fetchone()
+                with deadline(connection, TOLD_WITHIN_S):
+                    row = await (await connection.execute(HOLDER)).fetchone()
         except (psycopg.Error, OSError) as error:
             _log.warning("append_blocked", reason=type(error).__name__)
             return
