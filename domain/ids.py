@@ -10,8 +10,10 @@ ClientId = NewType("ClientId", str)
 Sku = NewType("Sku", str)
 OrderNumber = NewType("OrderNumber", str)
 """What people read out on the phone, such as `7K3M-92QX`: unique, never a credential."""
+ShipmentId = NewType("ShipmentId", UUID)
+ReturnId = NewType("ReturnId", UUID)
 StreamId = NewType("StreamId", str)
-"""One aggregate's events: `order-<uuid>`."""
+"""One aggregate's events: `order-<uuid>`, `stock-<location>/<sku>`."""
 
 ORDER_NUMBER_ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 """Digits and letters that can't be mistaken for one another: no 0, O, 1 or I."""
@@ -19,6 +21,32 @@ ORDER_NUMBER_ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 
 def order_stream(order_id: OrderId) -> StreamId:
     return StreamId(f"order-{order_id}")
+
+
+def payment_stream(order_id: OrderId) -> StreamId:
+    return StreamId(f"payment-{order_id}")
+
+
+def allocation_stream(order_id: OrderId) -> StreamId:
+    return StreamId(f"allocation-{order_id}")
+
+
+def shipments_stream(order_id: OrderId) -> StreamId:
+    """All parcels of an order: so that two parcels can't get the same piece."""
+    return StreamId(f"shipments-{order_id}")
+
+
+def returns_stream(order_id: OrderId) -> StreamId:
+    return StreamId(f"returns-{order_id}")
+
+
+def fulfilment_stream(order_id: OrderId) -> StreamId:
+    return StreamId(f"fulfilment-{order_id}")
+
+
+def stock_stream(location: str, sku: Sku) -> StreamId:
+    """A location has no slash, so the first one ends it, whatever the sku holds."""
+    return StreamId(f"stock-{location}/{sku}")
 
 
 def format_order_number(draw: int) -> OrderNumber:

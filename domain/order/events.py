@@ -52,6 +52,8 @@ class CancelledLine:
 
 @dataclass(frozen=True, slots=True)
 class OrderPlaced:
+    """Attributes: fulfilled_here: the saga leads it; not so for what a shop only imports."""
+
     order_id: OrderId
     order_number: OrderNumber
     client_id: ClientId
@@ -65,6 +67,7 @@ class OrderPlaced:
     discount_minor: int
     total_minor: int
     payment: PaymentMethod
+    fulfilled_here: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,92 @@ class OrderCancelled:
 
 
 @dataclass(frozen=True, slots=True)
+class OrderConfirmed:
+    """Stock and money are secured: it can be packed."""
+
+    order_id: OrderId
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRejected:
+    """It could not be had, or not be paid.
+
+    Attributes:
+        reason_code: such as `short_stock` or `declined`.
+        short: the numbers of the lines that fell short.
+    """
+
+    order_id: OrderId
+    reason_code: str
+    reason: str
+    short: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OrderExpired:
+    """The customer did not finish paying in time."""
+
+    order_id: OrderId
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderHeld:
+    """Nothing leaves the building until the hold is released."""
+
+    order_id: OrderId
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderHoldReleased:
+    order_id: OrderId
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderCancellationRequested:
+    """It will be cancelled once its stock and its money are back where they belong."""
+
+    order_id: OrderId
+    reason: str
+    reason_code: CancelReason
+
+
+@dataclass(frozen=True, slots=True)
+class RevisedLine:
+    """Attributes: quantity: what is wanted from now on, fewer than before and more than zero."""
+
+    line_number: int
+    sku: Sku
+    quantity: int
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRevised:
+    """Fewer pieces of some lines are wanted. Prices stay; what nobody wants is cancelled."""
+
+    order_id: OrderId
+    lines: tuple[RevisedLine, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShippingAddressChanged:
+    """Attributes: personal: only its `shipping_address` counts."""
+
+    order_id: OrderId
+    personal: PersonalData
+
+
+@dataclass(frozen=True, slots=True)
+class OrderCompleted:
+    """Everything that was wanted has been delivered and paid."""
+
+    order_id: OrderId
+
+
+@dataclass(frozen=True, slots=True)
 class OrderPersonalDataForgotten:
     """The customer's key was deleted: what was personal in this order can't be read any more."""
 
@@ -92,5 +181,17 @@ class OrderPersonalDataForgotten:
 
 
 OrderEvent: TypeAlias = (
-    OrderPlaced | OrderLinesCancelled | OrderCancelled | OrderPersonalDataForgotten
+    OrderPlaced
+    | OrderLinesCancelled
+    | OrderCancelled
+    | OrderConfirmed
+    | OrderRejected
+    | OrderExpired
+    | OrderHeld
+    | OrderHoldReleased
+    | OrderCancellationRequested
+    | OrderRevised
+    | ShippingAddressChanged
+    | OrderCompleted
+    | OrderPersonalDataForgotten
 )

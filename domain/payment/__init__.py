@@ -1,0 +1,1 @@
+"""The money of one order: authorized, captured, voided, refunded."""

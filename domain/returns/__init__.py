@@ -1,0 +1,1 @@
+"""The returns of one order: asked for, approved, received, refunded."""

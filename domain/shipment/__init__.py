@@ -1,0 +1,1 @@
+"""The parcels of one order, from the packing table to the door."""
