@@ -5,12 +5,12 @@ from datetime import datetime
 
 from commands.ports import Ports, Request
 from domain.envelope import Envelope
-from domain.order.events import OrderEvent
+from domain.events import DomainEvent
 
 
 def address_events(
-    events: Sequence[OrderEvent], request: Request, ports: Ports, *, occurred_at: datetime
-) -> tuple[tuple[Envelope, OrderEvent], ...]:
+    events: Sequence[DomainEvent], request: Request, ports: Ports, *, occurred_at: datetime
+) -> tuple[tuple[Envelope, DomainEvent], ...]:
     """Give each event of one decision an envelope; all share the command as their cause."""
     return tuple(
         (

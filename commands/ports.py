@@ -4,15 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 from uuid import UUID
 
 from commands.turns import Turns
 from domain.aggregate import Aggregate
 from domain.envelope import Actor, Envelope
 from domain.errors import UnavailableError
+from domain.events import DomainEvent
 from domain.ids import CustomerId, OrderId, OrderNumber, StreamId
-from domain.order.events import OrderEvent
 
 S = TypeVar("S")
 
@@ -44,17 +44,32 @@ class Answer:
     """What a command answers; a replayed one is the first answer again.
 
     Attributes:
-        version: of the order's stream after this command.
-        position: log position of this command's last event.
+        body: what it made or changed, and how that is now. JSON values.
+        position: log position of this command's last event; the store sets it.
         replayed: the idempotency key was known, and nothing was appended now.
     """
 
-    order_id: OrderId
-    order_number: OrderNumber
-    version: int
-    position: int
-    status: str
+    body: Mapping[str, str | int]
+    position: int = 0
     replayed: bool = False
+
+    @property
+    def order_id(self) -> OrderId:
+        """Whose order it is about; only of answers that are about one."""
+        return OrderId(UUID(str(self.body["order_id"])))
+
+    @property
+    def order_number(self) -> OrderNumber:
+        return OrderNumber(str(self.body["order_number"]))
+
+    @property
+    def status(self) -> str:
+        return str(self.body["status"])
+
+    @property
+    def version(self) -> int:
+        """Give the order's version after this command."""
+        return int(self.body["version"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,26 +87,43 @@ class Stream(Generic[S]):
     position: int
     last_hash: bytes
 
+    @classmethod
+    def unwritten(cls, stream: StreamId) -> "Stream[S]":
+        """Give a stream that has no event, as far as the decision knows."""
+        return cls(stream, None, version=0, position=0, last_hash=NO_HASH)
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """Events to add to one stream, as it was when they were decided.
+
+    Attributes: of_order: whether they belong to the append's order, and are in its history.
+    """
+
+    stream: Stream[Any]
+    events: Sequence[tuple[Envelope, DomainEvent]]
+    of_order: bool = True
+
 
 @dataclass(frozen=True, slots=True)
 class Append:
-    """Events to add to one stream, and everything that commits with them or not at all.
+    """Events to add to some streams, and everything that commits with them or not at all.
 
     Attributes:
-        expected: the version of every stream that the decision read, also of `stream`.
-        customer_id: whose key seals the personal data in the events.
-        unique: claims on names that only one order may hold: (scope, name) pairs.
+        order_id: whose history it is; it also holds the names. None for stock without an order.
+        writes: where nothing is written, nothing is stored but the answer.
+        read: streams that the decision rests on without writing them: they must not have moved.
+        customer_id: whose key seals the personal data in the events; None: there is none in them.
+        unique: claims on names that only one order may hold: scope -> name.
         answer: stored under the request's idempotency key; its position is set by the store.
     """
 
-    stream: StreamId
-    last_hash: bytes
-    events: Sequence[tuple[Envelope, OrderEvent]]
-    order_id: OrderId
-    customer_id: CustomerId
-    expected: Mapping[StreamId, int]
+    order_id: OrderId | None
+    writes: Sequence[Write]
     request: Request
     answer: Answer
+    customer_id: CustomerId | None = None
+    read: Sequence[Stream[Any]] = ()
     unique: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
 
@@ -119,8 +151,18 @@ class StoreUnavailableError(UnavailableError):
 
 
 class EventStore(Protocol):
-    async def load(self, stream: StreamId, aggregate: Aggregate[S, OrderEvent]) -> Stream[S]:
+    async def load(self, stream: StreamId, aggregate: Aggregate[S, Any]) -> Stream[S]:
         """Read one stream to its end and fold it. Raises StoreUnavailableError."""
+        ...
+
+    async def load_all(
+        self, wanted: Sequence[tuple[StreamId, Aggregate[Any, Any]]]
+    ) -> Sequence[Stream[Any]]:
+        """Read several streams as they are at one moment. Raises StoreUnavailableError."""
+        ...
+
+    async def holder_of(self, scope: str, name: str) -> OrderId | None:
+        """Look up which order holds a unique name. Raises StoreUnavailableError."""
         ...
 
     async def find_answer(self, request: Request) -> Answer | None:

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import orjson
 
 from domain.envelope import Recorded
-from domain.order.events import OrderEvent
+from domain.events import DomainEvent
 from infrastructure.event_store.mapper import LogEntry
 from infrastructure.event_store.order_reader import UnreadableEventError
 from projections.order.document import timestamp
@@ -41,7 +41,7 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 Row: TypeAlias = Mapping[str, Any]
 
 
-def export_row(entry: LogEntry, recorded: Recorded[OrderEvent] | UnreadableEventError) -> Row:
+def export_row(entry: LogEntry, recorded: Recorded[DomainEvent] | UnreadableEventError) -> Row:
     """Write one event. Of one that can't be read there is what stands outside of its payload."""
     row: dict[str, Any] = dict.fromkeys(COLUMNS)
     row |= {

@@ -3,16 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import reduce
 
 from commands.envelopes import address_events
-from commands.ports import Answer, Append, Ports, Request, Stream, VersionConflictError
+from commands.order.answers import order_answer
+from commands.ports import Answer, Append, Ports, Request, Stream, VersionConflictError, Write
 from domain.errors import DomainError
 from domain.ids import CustomerId, OrderId, order_stream
 from domain.order import decisions
 from domain.order.decisions import LineToCancel
 from domain.order.events import CancelReason, OrderEvent
-from domain.order.state import ORDER, Order, evolve
+from domain.order.state import ORDER, Order
 
 ATTEMPTS = 5
 """Decisions made again on a version conflict before the caller is told."""
@@ -97,18 +97,14 @@ def _decide(
             reason_code=command.reason_code,
         )
     return Append(
-        stream=stream.stream,
-        last_hash=stream.last_hash,
-        events=address_events(events, request, ports, occurred_at=command.cancelled_at or now),
         order_id=order.order_id,
-        customer_id=order.customer_id,
-        expected={stream.stream: stream.version},
+        writes=[
+            Write(
+                stream,
+                address_events(events, request, ports, occurred_at=command.cancelled_at or now),
+            )
+        ],
         request=request,
-        answer=Answer(
-            order_id=order.order_id,
-            order_number=order.order_number,
-            version=stream.version + len(events),
-            position=0,
-            status=str(reduce(evolve, events, order).status),
-        ),
+        answer=order_answer(stream, events),
+        customer_id=order.customer_id,
     )

@@ -7,7 +7,8 @@ order, in the order's own history, who did it and when.
 from dataclasses import dataclass
 
 from commands.envelopes import address_events
-from commands.ports import Answer, Append, Ports, Request, VersionConflictError
+from commands.order.answers import order_answer
+from commands.ports import Answer, Append, Ports, Request, VersionConflictError, Write
 from domain.errors import DomainError
 from domain.ids import OrderId, order_stream
 from domain.order import decisions
@@ -40,20 +41,15 @@ async def forget_personal_data(
         if not events:
             return None
         append = Append(
-            stream=stream.stream,
-            last_hash=stream.last_hash,
-            events=address_events(events, request, ports, occurred_at=ports.clock.now()),
             order_id=order.order_id,
-            customer_id=order.customer_id,
-            expected={stream.stream: stream.version},
+            writes=[
+                Write(
+                    stream,
+                    address_events(events, request, ports, occurred_at=ports.clock.now()),
+                )
+            ],
             request=request,
-            answer=Answer(
-                order_id=order.order_id,
-                order_number=order.order_number,
-                version=stream.version + len(events),
-                position=0,
-                status=str(order.status),
-            ),
+            answer=order_answer(stream, events),
         )
         try:
             return await ports.store.append(append)

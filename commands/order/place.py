@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from commands.envelopes import address_events
-from commands.ports import NO_HASH, Answer, Append, NameTakenError, Ports, Request
+from commands.order.answers import order_answer
+from commands.ports import Answer, Append, NameTakenError, Ports, Request, Stream, Write
 from domain.errors import DomainError
 from domain.ids import ClientId, CustomerId, order_stream
 from domain.money import Currency
 from domain.order import decisions
 from domain.order.events import OrderLine, PaymentMethod
-from domain.order.state import OrderStatus
+from domain.order.state import Order
 from domain.personal import PersonalData
 
 DRAWS = 5
@@ -22,7 +23,12 @@ ORDER_NUMBER = "order_number"
 
 @dataclass(frozen=True, slots=True)
 class PlaceOrder:
-    """Attributes: placed_at: business time, for orders taken elsewhere; now by default."""
+    """A new order.
+
+    Attributes:
+        placed_at: business time, for orders taken elsewhere; now by default.
+        fulfilled_here: stock, money and parcels are ours to see to; not so for imports.
+    """
 
     customer_id: CustomerId
     external_reference: str | None
@@ -34,6 +40,7 @@ class PlaceOrder:
     discount_minor: int
     payment: PaymentMethod
     placed_at: datetime | None = None
+    fulfilled_here: bool = False
 
 
 async def place_order(command: PlaceOrder, request: Request, ports: Ports) -> Answer:
@@ -88,23 +95,20 @@ def _decide(command: PlaceOrder, request: Request, ports: Ports) -> Append:
         tax_minor=command.tax_minor,
         discount_minor=command.discount_minor,
         payment=command.payment,
+        fulfilled_here=command.fulfilled_here,
     )
-    stream = order_stream(order_id)
+    stream: Stream[Order] = Stream.unwritten(order_stream(order_id))
     return Append(
-        stream=stream,
-        last_hash=NO_HASH,
-        events=address_events(events, request, ports, occurred_at=command.placed_at or now),
         order_id=order_id,
-        customer_id=command.customer_id,
-        expected={stream: 0},
+        writes=[
+            Write(
+                stream,
+                address_events(events, request, ports, occurred_at=command.placed_at or now),
+            )
+        ],
         request=request,
-        answer=Answer(
-            order_id=order_id,
-            order_number=order_number,
-            version=len(events),
-            position=0,
-            status=OrderStatus.PENDING,
-        ),
+        answer=order_answer(stream, events),
+        customer_id=command.customer_id,
         unique=_names(order_number, client_id, command.external_reference),
     )
 

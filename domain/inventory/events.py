@@ -141,7 +141,7 @@ class AllocatedLine:
 
 @dataclass(frozen=True, slots=True)
 class ShortLine:
-    """A line that could not be had. Attributes: available: pieces there were, over all locations."""
+    """A line that could not be had. Attributes: available: pieces of all locations."""
 
     line_number: int
     sku: Sku

@@ -38,10 +38,14 @@ class KeptAnswer:
 
 @dataclass(frozen=True, slots=True)
 class StoredAppend:
-    """One append, ready to be sent: all of it is stored, or nothing."""
+    """One append, ready to be sent: all of it is stored, or nothing.
+
+    Attributes: orderless: streams among them that belong to no order, such as stock.
+    """
 
     events: Sequence[StoredEvent]
     order_id: OrderId | None = None
+    orderless: frozenset[str] = frozenset()
     expected: Mapping[StreamId, int] = field(default_factory=lambda: MappingProxyType({}))
     unique: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     answer: KeptAnswer | None = None
@@ -71,7 +75,14 @@ def parameters(appends: Sequence[StoredAppend]) -> Sequence[Any]:
     """Flatten a batch into the statement's parameters."""
     numbered = list(enumerate(appends))
     events = [
-        (n, e.originator_id, e.originator_version, e.topic, e.state, append.order_id)
+        (
+            n,
+            e.originator_id,
+            e.originator_version,
+            e.topic,
+            e.state,
+            None if e.originator_id in append.orderless else append.order_id,
+        )
         for n, append in numbered
         for e in append.events
     ]

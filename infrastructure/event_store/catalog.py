@@ -6,14 +6,86 @@ version, and one upcaster that leads there from the version before, dict to dict
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeAlias
 
+from domain.events import DomainEvent
+from domain.fulfilment.events import (
+    FulfilmentCompensating,
+    FulfilmentCompleted,
+    FulfilmentFailed,
+    FulfilmentStarted,
+    FulfilmentStepDone,
+    FulfilmentStepFailed,
+    FulfilmentStepSkipped,
+    FulfilmentStepStarted,
+    FulfilmentStepTimedOut,
+    FulfilmentStuck,
+)
+from domain.inventory.events import (
+    AllocationCommitted,
+    AllocationRejected,
+    AllocationReleased,
+    AllocationReserved,
+    AllocationShipped,
+    StockAdjusted,
+    StockCommitted,
+    StockItemListed,
+    StockReceived,
+    StockReservationExpired,
+    StockReservationReleased,
+    StockReserved,
+    StockRestocked,
+    StockShipped,
+)
 from domain.order.events import (
+    OrderCancellationRequested,
     OrderCancelled,
-    OrderEvent,
+    OrderCompleted,
+    OrderConfirmed,
+    OrderExpired,
+    OrderHeld,
+    OrderHoldReleased,
     OrderLinesCancelled,
     OrderPersonalDataForgotten,
     OrderPlaced,
+    OrderRejected,
+    OrderRevised,
+    ShippingAddressChanged,
+)
+from domain.payment.events import (
+    ChargebackReceived,
+    PaymentActionRequired,
+    PaymentAuthorizationFailed,
+    PaymentAuthorizationRequested,
+    PaymentAuthorized,
+    PaymentCaptured,
+    PaymentCaptureFailed,
+    PaymentCaptureRequested,
+    PaymentRefunded,
+    PaymentVoided,
+    PaymentVoidRequested,
+    RefundFailed,
+    RefundRequested,
+)
+from domain.returns.events import (
+    ReturnApproved,
+    ReturnCancelled,
+    ReturnReceived,
+    ReturnRefunded,
+    ReturnRequested,
+)
+from domain.shipment.events import (
+    DeliveryAttempted,
+    DeliveryExceptionRaised,
+    EstimatedDeliveryChanged,
+    ShipmentCancelled,
+    ShipmentCreated,
+    ShipmentDelivered,
+    ShipmentDispatched,
+    ShipmentOutForDelivery,
+    ShipmentReturnedToSender,
+    ShipmentTrackingUpdated,
 )
 
 Upcaster: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
@@ -23,7 +95,7 @@ class UnknownEventTypeError(Exception):
     """A stored name that this version's catalog lacks."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Catalog:
     """Names and classes of events.
 
@@ -32,16 +104,20 @@ class Catalog:
         upcasters: older stored name -> (the next version's name, payload -> its payload).
     """
 
-    current: Mapping[str, type[OrderEvent]]
+    current: Mapping[str, type[DomainEvent]]
     upcasters: Mapping[str, tuple[str, Upcaster]]
 
-    def name_of(self, event_class: type[OrderEvent]) -> str:
-        for name, known in self.current.items():
-            if known is event_class:
-                return name
-        raise UnknownEventTypeError(event_class.__name__)
+    @cached_property
+    def _names(self) -> Mapping[type[DomainEvent], str]:
+        return {event_class: name for name, event_class in self.current.items()}
 
-    def upcast(self, name: str, data: dict[str, Any]) -> tuple[type[OrderEvent], dict[str, Any]]:
+    def name_of(self, event_class: type[DomainEvent]) -> str:
+        try:
+            return self._names[event_class]
+        except KeyError:
+            raise UnknownEventTypeError(event_class.__name__) from None
+
+    def upcast(self, name: str, data: dict[str, Any]) -> tuple[type[DomainEvent], dict[str, Any]]:
         """Lead a payload to its newest version, one step at a time.
 
         Raises:
@@ -60,14 +136,81 @@ def _without_reason_code(data: dict[str, Any]) -> dict[str, Any]:
     return {**data, "reason_code": "other"}
 
 
+def _not_fulfilled_here(data: dict[str, Any]) -> dict[str, Any]:
+    """Lead an order to version 2: the saga leaves alone what was placed before it was there."""
+    return {**data, "fulfilled_here": False}
+
+
 CATALOG = Catalog(
     current={
-        "order.placed.v1": OrderPlaced,
+        "fulfilment.started.v1": FulfilmentStarted,
+        "fulfilment.step_started.v1": FulfilmentStepStarted,
+        "fulfilment.step_done.v1": FulfilmentStepDone,
+        "fulfilment.step_failed.v1": FulfilmentStepFailed,
+        "fulfilment.step_timed_out.v1": FulfilmentStepTimedOut,
+        "fulfilment.stuck.v1": FulfilmentStuck,
+        "fulfilment.step_skipped.v1": FulfilmentStepSkipped,
+        "fulfilment.compensating.v1": FulfilmentCompensating,
+        "fulfilment.completed.v1": FulfilmentCompleted,
+        "fulfilment.failed.v1": FulfilmentFailed,
+        "stock.item_listed.v1": StockItemListed,
+        "stock.received.v1": StockReceived,
+        "stock.adjusted.v1": StockAdjusted,
+        "stock.reserved.v1": StockReserved,
+        "stock.reservation_released.v1": StockReservationReleased,
+        "stock.reservation_expired.v1": StockReservationExpired,
+        "stock.committed.v1": StockCommitted,
+        "stock.shipped.v1": StockShipped,
+        "stock.restocked.v1": StockRestocked,
+        "allocation.reserved.v1": AllocationReserved,
+        "allocation.rejected.v1": AllocationRejected,
+        "allocation.committed.v1": AllocationCommitted,
+        "allocation.released.v1": AllocationReleased,
+        "allocation.shipped.v1": AllocationShipped,
+        "order.placed.v2": OrderPlaced,
+        "order.confirmed.v1": OrderConfirmed,
+        "order.rejected.v1": OrderRejected,
+        "order.expired.v1": OrderExpired,
+        "order.held.v1": OrderHeld,
+        "order.hold_released.v1": OrderHoldReleased,
+        "order.cancellation_requested.v1": OrderCancellationRequested,
+        "order.revised.v1": OrderRevised,
+        "order.shipping_address_changed.v1": ShippingAddressChanged,
+        "order.completed.v1": OrderCompleted,
         "order.lines_cancelled.v2": OrderLinesCancelled,
         "order.cancelled.v2": OrderCancelled,
         "order.personal_data_forgotten.v1": OrderPersonalDataForgotten,
+        "payment.authorization_requested.v1": PaymentAuthorizationRequested,
+        "payment.action_required.v1": PaymentActionRequired,
+        "payment.authorized.v1": PaymentAuthorized,
+        "payment.authorization_failed.v1": PaymentAuthorizationFailed,
+        "payment.capture_requested.v1": PaymentCaptureRequested,
+        "payment.captured.v1": PaymentCaptured,
+        "payment.capture_failed.v1": PaymentCaptureFailed,
+        "payment.void_requested.v1": PaymentVoidRequested,
+        "payment.voided.v1": PaymentVoided,
+        "payment.refund_requested.v1": RefundRequested,
+        "payment.refunded.v1": PaymentRefunded,
+        "payment.refund_failed.v1": RefundFailed,
+        "payment.chargeback_received.v1": ChargebackReceived,
+        "return.requested.v1": ReturnRequested,
+        "return.approved.v1": ReturnApproved,
+        "return.received.v1": ReturnReceived,
+        "return.refunded.v1": ReturnRefunded,
+        "return.cancelled.v1": ReturnCancelled,
+        "shipment.created.v1": ShipmentCreated,
+        "shipment.dispatched.v1": ShipmentDispatched,
+        "shipment.tracking_updated.v1": ShipmentTrackingUpdated,
+        "shipment.out_for_delivery.v1": ShipmentOutForDelivery,
+        "shipment.delivery_attempted.v1": DeliveryAttempted,
+        "shipment.delivery_exception_raised.v1": DeliveryExceptionRaised,
+        "shipment.delivered.v1": ShipmentDelivered,
+        "shipment.returned_to_sender.v1": ShipmentReturnedToSender,
+        "shipment.estimated_delivery_changed.v1": EstimatedDeliveryChanged,
+        "shipment.cancelled.v1": ShipmentCancelled,
     },
     upcasters={
+        "order.placed.v1": ("order.placed.v2", _not_fulfilled_here),
         "order.lines_cancelled.v1": ("order.lines_cancelled.v2", _without_reason_code),
         "order.cancelled.v1": ("order.cancelled.v2", _without_reason_code),
     },

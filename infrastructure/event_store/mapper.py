@@ -18,11 +18,11 @@ import msgspec
 from eventsourcing.persistence import StoredEvent
 
 from domain.envelope import Actor, Envelope, Recorded
+from domain.events import DomainEvent
 from domain.ids import CustomerId, OrderId, StreamId
-from domain.order.events import OrderEvent
 from domain.personal import FORGOTTEN, SEALED
 from infrastructure.event_store.catalog import CATALOG, Catalog
-from infrastructure.event_store.sealing import DataKeys
+from infrastructure.event_store.sealing import DataKeys, KeyMissingError
 
 
 class _Sealed(msgspec.Struct):
@@ -92,7 +92,7 @@ class EventMapper:
     def __init__(self, keys: DataKeys, catalog: Catalog = CATALOG) -> None:
         self._keys = keys
         self._catalog = catalog
-        self._decoders: Mapping[str, msgspec.json.Decoder[OrderEvent]] = {
+        self._decoders: Mapping[str, msgspec.json.Decoder[DomainEvent]] = {
             name: msgspec.json.Decoder(event_class) for name, event_class in catalog.current.items()
         }
 
@@ -101,9 +101,9 @@ class EventMapper:
         stream: StreamId,
         version: int,
         envelope: Envelope,
-        event: OrderEvent,
+        event: DomainEvent,
         *,
-        customer_id: CustomerId,
+        customer_id: CustomerId | None,
         previous_hash: bytes,
     ) -> StoredEvent:
         """Write one event.
@@ -123,9 +123,7 @@ class EventMapper:
             command_id=envelope.command_id,
             previous_hash=previous_hash.hex(),
             data=data,
-            sealed=None
-            if personal is None
-            else self._seal(customer_id, personal, envelope.event_id),
+            sealed=self._seal(customer_id, personal, envelope.event_id),
             traceparent=envelope.traceparent,
         )
         return StoredEvent(
@@ -137,7 +135,7 @@ class EventMapper:
 
     def to_recorded(
         self, entry: LogEntry, contents: Contents | None = None, *, open_sealed: bool = True
-    ) -> Recorded[OrderEvent]:
+    ) -> Recorded[DomainEvent]:
         """Read one event, upcast to its newest version; `contents`, where it was read already.
 
         Raises:
@@ -162,14 +160,20 @@ class EventMapper:
             event=self._event(entry.type, data),
         )
 
-    def _event(self, name: str, data: bytes) -> OrderEvent:
+    def _event(self, name: str, data: bytes) -> DomainEvent:
         decoder = self._decoders.get(name)
         if decoder is not None:
             return decoder.decode(data)
         event_class, upcast = self._catalog.upcast(name, msgspec.json.decode(data))
         return msgspec.convert(upcast, event_class)
 
-    def _seal(self, customer_id: CustomerId, personal: object, event_id: UUID) -> _Sealed:
+    def _seal(
+        self, customer_id: CustomerId | None, personal: object, event_id: UUID
+    ) -> _Sealed | None:
+        if personal is None:
+            return None
+        if customer_id is None:
+            raise KeyMissingError("nobody said whose personal data it is")
         plain = _encoder.encode(personal)
         box = self._keys.seal(customer_id, plain, bound_to=event_id.bytes)
         return _Sealed(customer_id=customer_id, box=box)

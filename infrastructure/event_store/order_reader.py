@@ -13,8 +13,8 @@ from eventsourcing.persistence import InterfaceError, OperationalError
 
 from domain.envelope import Recorded
 from domain.errors import UnavailableError
+from domain.events import DomainEvent
 from domain.ids import CustomerId, OrderId
-from domain.order.events import OrderEvent
 from infrastructure.event_store.mapper import (
     Contents,
     EventMapper,
@@ -57,7 +57,7 @@ class OrderReader:
 
     def events(
         self, order_id: OrderId, *, open_sealed: bool = True
-    ) -> Sequence[Recorded[OrderEvent]]:
+    ) -> Sequence[Recorded[DomainEvent]]:
         """Read every event of an order in log order, without what was forgotten later.
 
         Raises:
@@ -115,7 +115,7 @@ class OrderReader:
 
     def open(
         self, entries: Sequence[LogEntry], *, open_sealed: bool = True
-    ) -> Sequence[Recorded[OrderEvent]]:
+    ) -> Sequence[Recorded[DomainEvent]]:
         """Read stored entries. Raises UnreadableEventError at the first that can't be read."""
         opened = []
         for recorded in self.open_each(entries, open_sealed=open_sealed):
@@ -126,7 +126,7 @@ class OrderReader:
 
     def open_each(
         self, entries: Sequence[LogEntry], *, open_sealed: bool = True
-    ) -> Sequence[Recorded[OrderEvent] | UnreadableEventError]:
+    ) -> Sequence[Recorded[DomainEvent] | UnreadableEventError]:
         """Read stored entries, each by itself, fetching the keys they need in one round trip."""
         contents = [_contents(entry) for entry in entries]
         if not open_sealed:
@@ -149,7 +149,7 @@ class OrderReader:
 
     def _open_one(
         self, entry: LogEntry, contents: Contents | UnreadableEventError, *, open_sealed: bool
-    ) -> Recorded[OrderEvent] | UnreadableEventError:
+    ) -> Recorded[DomainEvent] | UnreadableEventError:
         if isinstance(contents, UnreadableEventError):
             return contents
         try:
@@ -206,7 +206,7 @@ class OrderReader:
 def take_in(
     document: OrderDocument | UnreadableEventError | None,
     entry: LogEntry,
-    recorded: Recorded[OrderEvent] | UnreadableEventError,
+    recorded: Recorded[DomainEvent] | UnreadableEventError,
 ) -> OrderDocument | UnreadableEventError | None:
     """Take one more event into a fold; after one that can't be, the fold is that error.
 

@@ -20,18 +20,25 @@ from infrastructure.event_store.mapper import LogEntry, event_hash
 EVERY = 100
 """Events read behind a snapshot (or the beginning) before a new one is taken."""
 
-# The newest snapshot of the wanted name, if any, and from its own event on all events, in order.
+# By stream: its newest snapshot of the wanted name, if any, and from its own event on all events.
 LOAD = """
 WITH kept AS (
-    SELECT s.originator_version, s.mac, s.state
-    FROM snapshots s JOIN events USING (originator_id, originator_version)
-    WHERE s.originator_id = %(stream)s AND s.aggregate = %(aggregate)s)
+    SELECT s.originator_id, s.originator_version, s.mac, s.state
+    FROM unnest(%(streams)s::text[], %(aggregates)s::text[]) AS w (stream, aggregate)
+    JOIN snapshots s ON s.originator_id = w.stream AND s.aggregate = w.aggregate
+    JOIN events USING (originator_id, originator_version))
 SELECT e.notification_id, e.originator_id, e.originator_version, e.topic, e.state, e.recorded_at,
-       e.order_id, k.mac AS kept_mac, k.state AS kept
-FROM events e LEFT JOIN kept k ON k.originator_version = e.originator_version
-WHERE e.originator_id = %(stream)s
-  AND e.originator_version >= coalesce((SELECT originator_version FROM kept), 0)
-ORDER BY e.originator_version
+       e.order_id, e.kept_mac, e.kept
+FROM unnest(%(streams)s::text[]) AS w (stream)
+LEFT JOIN kept k ON k.originator_id = w.stream
+CROSS JOIN LATERAL (
+    SELECT e.*, CASE WHEN e.originator_version = k.originator_version THEN k.mac END AS kept_mac,
+           CASE WHEN e.originator_version = k.originator_version THEN k.state END AS kept
+    FROM events e
+    WHERE e.originator_id = w.stream
+      AND e.originator_version >= coalesce(k.originator_version, 0)
+    ORDER BY e.originator_version
+    OFFSET 0) e
 """
 KEEP = """
 INSERT INTO snapshots VALUES (%s, %s, %s, %s, %s)

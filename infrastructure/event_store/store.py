@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, TypeVar
-from uuid import UUID
 
 import msgspec
 import psycopg
@@ -14,7 +13,6 @@ from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from commands.ports import (
-    NO_HASH,
     Answer,
     Append,
     NameTakenError,
@@ -22,11 +20,11 @@ from commands.ports import (
     StoreUnavailableError,
     Stream,
     VersionConflictError,
+    Write,
 )
 from domain.aggregate import Aggregate
 from domain.errors import DomainError
-from domain.ids import CustomerId, OrderId, OrderNumber, StreamId
-from domain.order.events import OrderEvent
+from domain.ids import CustomerId, OrderId, StreamId
 from infrastructure.event_store import snapshots
 from infrastructure.event_store.append_call import KeptAnswer, Outcome, StoredAppend, name_holder
 from infrastructure.event_store.mapper import EventMapper, event_hash
@@ -42,17 +40,11 @@ KEY_RACES = 3
 """Two processes that make the same customer's key at once agree within two rounds."""
 READ_ATTEMPTS = 3
 READ_WITHIN_S, PING_WITHIN_S = 3.0, 0.8
+HOLDER = "SELECT order_id FROM unique_names WHERE scope = %s AND name = %s"
 FIND_ANSWER = (
     "SELECT fingerprint, answer, position FROM answers"
     " WHERE caller = %s AND route = %s AND key = %s"
 )
-
-
-class _AnswerBody(msgspec.Struct):
-    order_id: UUID
-    order_number: str
-    version: int
-    status: str
 
 
 class PostgresEventStore:
@@ -71,15 +63,32 @@ class PostgresEventStore:
         self._snapshots = Snapshots(master_key)
         self._fingerprint_key = hmac.digest(master_key, b"ordertrail fingerprints", "sha256")
 
-    async def load(self, stream: StreamId, aggregate: Aggregate[S, OrderEvent]) -> Stream[S]:
-        """Fold one stream, from its snapshot on where it has one, and keep one if that was long.
+    async def load(self, stream: StreamId, aggregate: Aggregate[S, Any]) -> Stream[S]:
+        [loaded] = await self.load_all([(stream, aggregate)])
+        return loaded
 
-        Its personal data stays sealed, as no decision needs it.
+    async def load_all(
+        self, wanted: Sequence[tuple[StreamId, Aggregate[Any, Any]]]
+    ) -> Sequence[Stream[Any]]:
+        """Fold streams, each from its snapshot on where it has one, and keep one if it was long.
+
+        Personal data stays sealed, as no decision needs it.
         """
-        rows = await self._read(snapshots.LOAD, {"stream": stream, "aggregate": aggregate.name})
+        names = {
+            "streams": [stream for stream, _ in wanted],
+            "aggregates": [aggregate.name for _, aggregate in wanted],
+        }
+        found: dict[StreamId, list[dict[str, Any]]] = {stream: [] for stream, _ in wanted}
+        for row in await self._read(snapshots.LOAD, names):
+            found[row["originator_id"]].append(row)
+        return [await self._fold(stream, by, found[stream]) for stream, by in wanted]
+
+    async def _fold(
+        self, stream: StreamId, aggregate: Aggregate[S, Any], rows: Sequence[dict[str, Any]]
+    ) -> Stream[S]:
         entries = [log_entry(row) for row in rows]
         if not entries:
-            return Stream(stream, None, version=0, position=0, last_hash=NO_HASH)
+            return Stream.unwritten(stream)
         state = self._snapshots.read(aggregate, entries[0], rows[0]["kept_mac"], rows[0]["kept"])
         if state is None and entries[0].version > 1:
             entries = [log_entry(row) for row in await self._read(ENTRIES_OF_STREAM, [stream])]
@@ -98,6 +107,10 @@ class PostgresEventStore:
         """See whether the store can be read. Raises StoreUnavailableError."""
         await self._read("SELECT 1", [], within_s=PING_WITHIN_S)
 
+    async def holder_of(self, scope: str, name: str) -> OrderId | None:
+        rows = await self._read(HOLDER, [scope, name])
+        return OrderId(rows[0]["order_id"]) if rows else None
+
     async def find_answer(self, request: Request) -> Answer | None:
         if request.idempotency_key is None:
             return None
@@ -111,7 +124,8 @@ class PostgresEventStore:
 
     async def append(self, append: Append) -> Answer:
         for _ in range(KEY_RACES):
-            await self._ensure_key(append.customer_id)
+            if append.customer_id is not None:
+                await self._ensure_key(append.customer_id)
             try:
                 stored = self._stored(append)
             except CustomerForgottenError:
@@ -120,7 +134,7 @@ class PostgresEventStore:
                 outcome = await self._writer.append(stored)
             except DatabaseUnreachableError as error:
                 raise StoreUnavailableError(str(error)) from error
-            if outcome.outcome != "data_key_raced":
+            if append.customer_id is None or outcome.outcome != "data_key_raced":
                 return _answer(append, outcome)
             self._keys.drop(append.customer_id)
         raise StoreUnavailableError("the customer's data key kept changing")
@@ -147,49 +161,51 @@ class PostgresEventStore:
             self._keys.create(customer)
 
     def _stored(self, append: Append) -> StoredAppend:
+        customer = append.customer_id
+        wrapped = None if customer is None else self._keys.wrapped(customer)
+        touched = [*(write.stream for write in append.writes), *append.read]
+        return StoredAppend(
+            events=[event for write in append.writes for event in self._events(write, customer)],
+            order_id=append.order_id,
+            orderless=frozenset(w.stream.stream for w in append.writes if not w.of_order),
+            expected={stream.stream: stream.version for stream in touched},
+            unique=append.unique,
+            answer=self._kept(append),
+            data_keys={} if customer is None or wrapped is None else {customer: wrapped},
+        )
+
+    def _events(self, write: Write, customer: CustomerId | None) -> Sequence[StoredEvent]:
+        stream, version, previous = (
+            write.stream.stream,
+            write.stream.version,
+            write.stream.last_hash,
+        )
         events: list[StoredEvent] = []
-        previous = append.last_hash
-        version = append.expected[append.stream]
-        for envelope, event in append.events:
+        for envelope, event in write.events:
             if events:
-                before = events[-1]
-                previous = event_hash(append.stream, version, before.topic, before.state)
+                previous = event_hash(stream, version, events[-1].topic, events[-1].state)
             version += 1
             stored = self._mapper.to_stored(
-                append.stream,
+                stream,
                 version,
                 envelope,
                 event,
-                customer_id=append.customer_id,
+                customer_id=customer,
                 previous_hash=previous,
             )
             events.append(stored)
-        wrapped = self._keys.wrapped(append.customer_id)
-        return StoredAppend(
-            events=events,
-            order_id=append.order_id,
-            expected=append.expected,
-            unique=append.unique,
-            answer=self._kept(append),
-            data_keys={} if wrapped is None else {append.customer_id: wrapped},
-        )
+        return events
 
     def _kept(self, append: Append) -> KeptAnswer | None:
-        request, answer = append.request, append.answer
+        request = append.request
         if request.idempotency_key is None:
             return None
-        body = _AnswerBody(
-            order_id=answer.order_id,
-            order_number=answer.order_number,
-            version=answer.version,
-            status=answer.status,
-        )
         return KeptAnswer(
             caller=_caller(request),
             route=request.route,
             key=request.idempotency_key,
             fingerprint=self._fingerprint(request),
-            body=msgspec.json.encode(body),
+            body=msgspec.json.encode(append.answer.body),
         )
 
     def _fingerprint(self, request: Request) -> bytes:
@@ -259,15 +275,7 @@ def _answer(append: Append, outcome: Outcome) -> Answer:
 
 
 def _read_answer(body: bytes, position: int) -> Answer:
-    kept = msgspec.json.decode(body, type=_AnswerBody)
-    return Answer(
-        order_id=OrderId(kept.order_id),
-        order_number=OrderNumber(kept.order_number),
-        version=kept.version,
-        position=position,
-        status=kept.status,
-        replayed=True,
-    )
+    return Answer(msgspec.json.decode(body, type=dict[str, str | int]), position, replayed=True)
 
 
 def _key_reused() -> DomainError:

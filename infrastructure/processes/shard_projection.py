@@ -17,8 +17,8 @@ import structlog
 from prometheus_client import Counter, Gauge
 
 from domain.envelope import Recorded
+from domain.events import DomainEvent
 from domain.ids import OrderId
-from domain.order.events import OrderEvent
 from infrastructure.event_store.mapper import LogEntry
 from infrastructure.event_store.order_reader import OrderReader, UnreadableEventError, take_in
 from infrastructure.kafka.messages import Delivered
@@ -28,7 +28,7 @@ from infrastructure.redis.layout import ParkedNote, StoredDocument
 from infrastructure.redis.shard import Change, Parking, ShardWriter, Step
 from projections.order.document import GapError, OrderDocument
 
-Opened: TypeAlias = Recorded[OrderEvent] | UnreadableEventError
+Opened: TypeAlias = Recorded[DomainEvent] | UnreadableEventError
 
 _log = structlog.get_logger(__name__)
 _gaps = Counter("ordertrail_projector_gaps", "Orders folded from the store to close a gap")

@@ -7,16 +7,17 @@ gap is noticed. Members keep their order, so that equal documents are equal byte
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeAlias, assert_never
+from typing import Any, TypeAlias
 from uuid import UUID
 
 import msgspec
 
 from domain.envelope import Recorded
+from domain.events import DomainEvent, EventOfOrder
 from domain.ids import CustomerId, OrderId, StreamId
+from domain.inventory.events import StockEvent
 from domain.order.events import (
     OrderCancelled,
-    OrderEvent,
     OrderLinesCancelled,
     OrderPersonalDataForgotten,
     OrderPlaced,
@@ -68,7 +69,9 @@ class OrderDocument:
         return CustomerId(self.body["customer"]["id"])
 
 
-def project(document: OrderDocument | None, recorded: Recorded[OrderEvent]) -> OrderDocument | None:
+def project(
+    document: OrderDocument | None, recorded: Recorded[DomainEvent]
+) -> OrderDocument | None:
     """Take one more event in. One that is known already changes nothing.
 
     Raises:
@@ -81,8 +84,8 @@ def project(document: OrderDocument | None, recorded: Recorded[OrderEvent]) -> O
     if recorded.version > known + 1:
         raise GapError(f"{recorded.stream} goes from {known} to {recorded.version}")
     event = recorded.event
-    if event.order_id != recorded.order_id:
-        raise MisplacedError(f"{recorded.stream} has an event of {event.order_id}")
+    if isinstance(event, StockEvent) or event.order_id != recorded.order_id:
+        raise MisplacedError(f"{recorded.stream} has an event that isn't this order's")
     if isinstance(event, OrderPlaced):
         if document is not None:
             raise MisplacedError(f"{recorded.stream} was placed before")
@@ -97,7 +100,7 @@ def project(document: OrderDocument | None, recorded: Recorded[OrderEvent]) -> O
     return OrderDocument(body, {**versions, recorded.stream: recorded.version})
 
 
-def fold(events: Iterable[Recorded[OrderEvent]]) -> OrderDocument | None:
+def fold(events: Iterable[Recorded[DomainEvent]]) -> OrderDocument | None:
     """Fold an order from its beginning; None if there are no events."""
     document: OrderDocument | None = None
     for recorded in events:
@@ -105,7 +108,7 @@ def fold(events: Iterable[Recorded[OrderEvent]]) -> OrderDocument | None:
     return document
 
 
-def _placed(event: OrderPlaced, recorded: Recorded[OrderEvent]) -> Body:
+def _placed(event: OrderPlaced, recorded: Recorded[DomainEvent]) -> Body:
     subtotal = sum(line.quantity * line.unit_price_minor for line in event.lines)
     settled = event.payment is PaymentMethod.SETTLED_ELSEWHERE
     return {
@@ -157,9 +160,7 @@ def without_personal_data(body: Body) -> Body:
     }
 
 
-def _change(
-    body: Body, event: OrderLinesCancelled | OrderCancelled | OrderPersonalDataForgotten
-) -> None:
+def _change(body: Body, event: EventOfOrder) -> None:
     """Change a copied body; nested values are replaced, never changed in place."""
     if isinstance(event, OrderLinesCancelled):
         cancelled = {line.line_number: line.quantity for line in event.lines}
@@ -171,8 +172,6 @@ def _change(
         body["cancel_reason"] = str(event.reason_code)
     elif isinstance(event, OrderPersonalDataForgotten):
         body.update(without_personal_data(body))
-    else:
-        assert_never(event)
 
 
 def _cancel_pieces(body: Body, pieces: Mapping[int, int]) -> None:
@@ -187,7 +186,7 @@ def _cancel_pieces(body: Body, pieces: Mapping[int, int]) -> None:
     }
 
 
-def _stamp(body: Body, recorded: Recorded[OrderEvent]) -> None:
+def _stamp(body: Body, recorded: Recorded[DomainEvent]) -> None:
     event = recorded.event
     if isinstance(event, OrderLinesCancelled):
         pieces = sum(line.quantity for line in event.lines)
@@ -204,7 +203,7 @@ def _stamp(body: Body, recorded: Recorded[OrderEvent]) -> None:
     body["position"] = recorded.position
 
 
-def _step(recorded: Recorded[OrderEvent], code: str, text: str) -> Body:
+def _step(recorded: Recorded[DomainEvent], code: str, text: str) -> Body:
     return {"at": timestamp(recorded.envelope.occurred_at), "code": code, "text": text}
 
 

@@ -7,7 +7,8 @@ import msgspec
 
 from domain.envelope import Recorded
 from domain.errors import DomainError
-from domain.order.events import OrderEvent, OrderPlaced
+from domain.events import DomainEvent
+from domain.order.events import OrderPlaced
 from domain.personal import FORGOTTEN, SEALED
 from projections.order.difference import Change, difference
 from projections.order.document import OrderDocument, project
@@ -54,7 +55,7 @@ def compare(before: OrderDocument | None, after: OrderDocument | None) -> OrderD
     return OrderDifference(after.customer_id, before.position, after.position, changes)
 
 
-def payload(event: OrderEvent) -> Mapping[str, Any]:
+def payload(event: DomainEvent) -> Mapping[str, Any]:
     """Write a payload as JSON values. A payment token is a secret: nobody's history shows it."""
     data: dict[str, Any] = msgspec.to_builtins(event)
     if not isinstance(event, OrderPlaced):
@@ -66,12 +67,12 @@ def payload(event: OrderEvent) -> Mapping[str, Any]:
     return data
 
 
-def reason(event: OrderEvent) -> str | None:
+def reason(event: DomainEvent) -> str | None:
     """Give why it was done, in the words of who did it, where the event has a reason."""
     return getattr(event, "reason", None)
 
 
-def _with_changes(events: Events) -> Iterator[tuple[Recorded[OrderEvent], Sequence[Change]]]:
+def _with_changes(events: Events) -> Iterator[tuple[Recorded[DomainEvent], Sequence[Change]]]:
     document: OrderDocument | None = None
     for recorded in events:
         before, document = document, project(document, recorded)
@@ -87,7 +88,7 @@ def _telling(document: OrderDocument) -> dict[str, Any]:
     return {name: v for name, v in document.body.items() if name not in TOLD_BY_THE_EVENT}
 
 
-def _item(recorded: Recorded[OrderEvent], changes: Sequence[Change]) -> HistoryItem:
+def _item(recorded: Recorded[DomainEvent], changes: Sequence[Change]) -> HistoryItem:
     envelope = recorded.envelope
     return HistoryItem(
         position=recorded.position,

@@ -11,11 +11,12 @@ from datetime import datetime
 from typing import Any, TypeAlias
 
 from domain.envelope import Recorded
-from domain.order.events import OrderEvent, OrderPersonalDataForgotten
+from domain.events import DomainEvent
+from domain.order.events import OrderPersonalDataForgotten
 from domain.personal import FORGOTTEN
 from projections.order.document import OrderDocument, fold
 
-Events: TypeAlias = Sequence[Recorded[OrderEvent]]
+Events: TypeAlias = Sequence[Recorded[DomainEvent]]
 Point: TypeAlias = int | datetime | None
 """A place in the log: a position, a time (of recording), or None: its end."""
 
@@ -38,7 +39,7 @@ def fold_until(events: Events, point: Point) -> OrderDocument | None:
     return fold(recorded for recorded in events if _is_by(recorded, point))
 
 
-def _is_by(recorded: Recorded[OrderEvent], point: Point) -> bool:
+def _is_by(recorded: Recorded[DomainEvent], point: Point) -> bool:
     if point is None:
         return True
     if isinstance(point, int):
@@ -46,7 +47,7 @@ def _is_by(recorded: Recorded[OrderEvent], point: Point) -> bool:
     return recorded.recorded_at <= point
 
 
-def _forget(recorded: Recorded[OrderEvent]) -> Recorded[OrderEvent]:
+def _forget(recorded: Recorded[DomainEvent]) -> Recorded[DomainEvent]:
     if not hasattr(recorded.event, "personal"):
         return recorded
     change: dict[str, Any] = {"personal": FORGOTTEN}

@@ -8,12 +8,14 @@ import orjson
 import uuid_utils.compat
 
 from commands.envelopes import address_events
-from commands.ports import NO_HASH, Answer, Append, Ports, Request
+from commands.order.answers import order_answer
+from commands.ports import Append, Ports, Request, Stream, Write
 from domain.envelope import Actor, Role
 from domain.ids import ClientId, CustomerId, Sku, order_stream
 from domain.money import Currency
 from domain.order import decisions
 from domain.order.events import OrderLine, PaymentMethod
+from domain.order.state import Order
 from domain.personal import Address, PersonalData
 
 CUSTOMERS = 1_000
@@ -93,6 +95,7 @@ def _append(ports: Ports, number: int) -> Append:
         tax_minor=0,
         discount_minor=0,
         payment=PaymentMethod.TOKEN,
+        fulfilled_here=False,
     )
     request = Request(
         actor=ACTOR,
@@ -102,14 +105,13 @@ def _append(ports: Ports, number: int) -> Append:
         idempotency_key=str(order_id),
         fingerprint=bytes(32),
     )
-    stream = order_stream(order_id)
+    stream: Stream[Order] = Stream.unwritten(order_stream(order_id))
     return Append(
-        stream=stream,
-        last_hash=NO_HASH,
-        events=address_events(events, request, ports, occurred_at=datetime.now(UTC)),
         order_id=order_id,
-        customer_id=customer,
-        expected={stream: 0},
+        writes=[
+            Write(stream, address_events(events, request, ports, occurred_at=datetime.now(UTC)))
+        ],
         request=request,
-        answer=Answer(order_id, order_number, version=1, position=0, status="pending"),
+        answer=order_answer(stream, events),
+        customer_id=customer,
     )

@@ -18,7 +18,7 @@ from typing import Any
 import psycopg
 
 from commands.envelopes import address_events
-from commands.ports import Append, Ports
+from commands.ports import Append, Ports, Write
 from domain.ids import OrderId
 from domain.order.events import (
     CancelledLine,
@@ -121,7 +121,7 @@ def _fill_log(platform: Platform, orders: int) -> Sequence[OrderId]:
                 batches = [appends(ports, AT_ONCE) for _ in range(8)]
                 for batch in batches:
                     await _append(store, batch)
-                    placed += [one.order_id for one in batch]
+                    placed += [one.answer.order_id for one in batch]
                 with psycopg.connect(platform.owner_url) as connection:
                     for batch in batches:
                         await _append(store, list(_cancellations(connection, ports, batch)))
@@ -150,16 +150,17 @@ def _cancellations(
     rows = connection.execute(
         "SELECT originator_id, topic, state FROM events"
         " WHERE originator_version = 1 AND originator_id = ANY(%s)",
-        [[one.stream for one in batch]],
+        [[one.writes[0].stream.stream for one in batch]],
     )
     hashes = {stream: event_hash(stream, 1, topic, state) for stream, topic, state in rows}
     for one in batch:
-        placed = one.events[0][1]
+        (write,) = one.writes
+        placed = write.events[0][1]
         assert isinstance(placed, OrderPlaced)
         line = placed.lines[0]
         events: list[OrderEvent] = [
             OrderLinesCancelled(
-                one.order_id,
+                placed.order_id,
                 (CancelledLine(line.line_number, line.sku, 1),),
                 "changed my mind",
                 CancelReason.CUSTOMER,
@@ -169,9 +170,12 @@ def _cancellations(
         request = replace(one.request, idempotency_key=None)
         yield replace(
             one,
-            last_hash=hashes[one.stream],
-            events=address_events(events, request, ports, occurred_at=datetime.now(UTC)),
-            expected={one.stream: 1},
+            writes=[
+                Write(
+                    replace(write.stream, version=1, last_hash=hashes[write.stream.stream]),
+                    address_events(events, request, ports, occurred_at=datetime.now(UTC)),
+                )
+            ],
             request=request,
         )
 

@@ -51,7 +51,7 @@ def place_orders(platform: Platform, how_many: int) -> Sequence[OrderId]:
             while len(placed) < how_many:
                 batch = appends(ports, min(AT_ONCE, how_many - len(placed)))
                 await asyncio.gather(*(store.append(one) for one in batch))
-                placed += [one.order_id for one in batch]
+                placed += [one.answer.order_id for one in batch]
             return placed
 
     return asyncio.run(place())

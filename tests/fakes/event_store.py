@@ -1,10 +1,10 @@
 """The event store's port, in memory: it keeps every promise of the port but durability."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 from commands.ports import (
@@ -20,23 +20,11 @@ from commands.ports import (
 from domain.aggregate import Aggregate
 from domain.envelope import Recorded
 from domain.errors import DomainError
+from domain.events import DomainEvent
 from domain.ids import CustomerId, OrderId, OrderNumber, StreamId, format_order_number
-from domain.order.events import (
-    OrderCancelled,
-    OrderEvent,
-    OrderLinesCancelled,
-    OrderPersonalDataForgotten,
-    OrderPlaced,
-)
+from infrastructure.event_store.catalog import CATALOG
 
 S = TypeVar("S")
-
-TYPES: Mapping[type, str] = {
-    OrderPlaced: "order.placed.v1",
-    OrderLinesCancelled: "order.lines_cancelled.v2",
-    OrderCancelled: "order.cancelled.v2",
-    OrderPersonalDataForgotten: "order.personal_data_forgotten.v1",
-}
 
 
 class InMemoryEventStore:
@@ -50,18 +38,18 @@ class InMemoryEventStore:
     """
 
     def __init__(self) -> None:
-        self.log: list[Recorded[OrderEvent]] = []
+        self.log: list[Recorded[DomainEvent]] = []
         self.is_down = False
         self.forgotten: set[CustomerId] = set()
         self.conflicts = 0
         self._names: dict[tuple[str, str], OrderId] = {}
         self._answers: dict[tuple[str, str, str], tuple[bytes, Answer]] = {}
 
-    def of_order(self, order_id: OrderId) -> Sequence[Recorded[OrderEvent]]:
+    def of_order(self, order_id: OrderId) -> Sequence[Recorded[DomainEvent]]:
         self._require_up()
         return [recorded for recorded in self.log if recorded.order_id == order_id]
 
-    async def load(self, stream: StreamId, aggregate: Aggregate[S, OrderEvent]) -> Stream[S]:
+    async def load(self, stream: StreamId, aggregate: Aggregate[S, Any]) -> Stream[S]:
         self._require_up()
         found = self._of(stream)
         state: S | None = None
@@ -87,25 +75,33 @@ class InMemoryEventStore:
             raise DomainError("idempotency_key_reused", "the key was used with another body")
         return replace(answer, replayed=True)
 
+    async def load_all(
+        self, wanted: Sequence[tuple[StreamId, Aggregate[Any, Any]]]
+    ) -> Sequence[Stream[Any]]:
+        return [await self.load(*one) for one in wanted]
+
+    async def holder_of(self, scope: str, name: str) -> OrderId | None:
+        self._require_up()
+        return self._names.get((scope, name))
+
     async def append(self, append: Append) -> Answer:
         earlier = await self.find_answer(append.request)
         if earlier is not None:
             return earlier
-        is_personal = any(isinstance(event, OrderPlaced) for _, event in append.events)
-        if is_personal and append.customer_id in self.forgotten:
-            raise DomainError("customer_forgotten", "the key was deleted")
+        events = [event for write in append.writes for _, event in write.events]
+        if any(hasattr(event, "personal") for event in events):
+            assert append.customer_id is not None
+            if append.customer_id in self.forgotten:
+                raise DomainError("customer_forgotten", "the key was deleted")
         if self.conflicts > 0:
             self.conflicts -= 1
             raise VersionConflictError
-        for stream, version in append.expected.items():
-            if len(self._of(stream)) != version:
-                raise VersionConflictError
+        self._require_unmoved(append)
         for scope, name in append.unique.items():
             if (scope, name) in self._names:
                 raise NameTakenError(scope, self._names[scope, name])
-        if append.last_hash != self._hash(self._of(append.stream)):
-            raise VersionConflictError
-        self._names |= dict.fromkeys(append.unique.items(), append.order_id)
+        if append.order_id is not None:
+            self._names |= dict.fromkeys(append.unique.items(), append.order_id)
         self._record(append)
         answer = replace(append.answer, position=len(self.log))
         if append.request.idempotency_key is not None:
@@ -113,23 +109,29 @@ class InMemoryEventStore:
             self._answers[key] = (append.request.fingerprint, answer)
         return answer
 
-    def _record(self, append: Append) -> None:
-        for envelope, event in append.events:
-            version = 1 + len(self._of(append.stream))
-            self.log.append(
-                Recorded(
-                    position=len(self.log) + 1,
-                    stream=append.stream,
-                    version=version,
-                    type=TYPES[type(event)],
-                    order_id=append.order_id,
-                    recorded_at=datetime.now(UTC),
-                    envelope=envelope,
-                    event=event,
-                )
-            )
+    def _require_unmoved(self, append: Append) -> None:
+        for stream in (*(write.stream for write in append.writes), *append.read):
+            now = self._of(stream.stream)
+            if len(now) != stream.version or self._hash(now) != stream.last_hash:
+                raise VersionConflictError
 
-    def _of(self, stream: StreamId) -> Sequence[Recorded[OrderEvent]]:
+    def _record(self, append: Append) -> None:
+        for write in append.writes:
+            for envelope, event in write.events:
+                self.log.append(
+                    Recorded(
+                        position=len(self.log) + 1,
+                        stream=write.stream.stream,
+                        version=1 + len(self._of(write.stream.stream)),
+                        type=CATALOG.name_of(type(event)),
+                        order_id=append.order_id if write.of_order else None,
+                        recorded_at=datetime.now(UTC),
+                        envelope=envelope,
+                        event=event,
+                    )
+                )
+
+    def _of(self, stream: StreamId) -> Sequence[Recorded[DomainEvent]]:
         return [recorded for recorded in self.log if recorded.stream == stream]
 
     def _require_up(self) -> None:
@@ -137,7 +139,7 @@ class InMemoryEventStore:
             raise StoreUnavailableError
 
     @staticmethod
-    def _hash(recorded: Sequence[Recorded[OrderEvent]]) -> bytes:
+    def _hash(recorded: Sequence[Recorded[DomainEvent]]) -> bytes:
         return sha256(repr(recorded).encode()).digest() if recorded else NO_HASH
 
 

@@ -8,8 +8,9 @@ import orjson
 
 from domain.envelope import Recorded
 from domain.errors import DomainError
+from domain.events import DomainEvent
 from domain.ids import CustomerId, OrderId
-from domain.order.events import OrderEvent, OrderPlaced
+from domain.order.events import OrderPlaced
 from domain.personal import SEALED
 from projections.order.document import OrderDocument, fold
 from projections.order.history import compare, history_page
@@ -128,7 +129,7 @@ def _is_of(owner: CustomerId | None, document: OrderDocument) -> bool:
     return owner in (None, document.customer_id)
 
 
-def _sealed(recorded: Recorded[OrderEvent]) -> Recorded[OrderEvent]:
+def _sealed(recorded: Recorded[DomainEvent]) -> Recorded[DomainEvent]:
     if not isinstance(recorded.event, OrderPlaced):
         return recorded
     return replace(recorded, event=replace(recorded.event, personal=SEALED))

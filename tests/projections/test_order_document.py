@@ -9,6 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from domain.envelope import Actor, Envelope, Recorded, Role
+from domain.events import DomainEvent
 from domain.ids import ClientId, CustomerId, OrderId, OrderNumber, Sku, StreamId
 from domain.money import Currency
 from domain.order.events import (
@@ -63,7 +64,7 @@ HISTORY: tuple[OrderEvent, ...] = (
 )
 
 
-def recorded(version: int, event: OrderEvent) -> Recorded[OrderEvent]:
+def recorded(version: int, event: OrderEvent) -> Recorded[DomainEvent]:
     return Recorded(
         position=version * 10,
         stream=StreamId(f"order-{ORDER_ID}"),
@@ -86,7 +87,7 @@ def recorded(version: int, event: OrderEvent) -> Recorded[OrderEvent]:
 RECORDED = [recorded(version, event) for version, event in enumerate(HISTORY, 1)]
 
 
-def folded(events: list[Recorded[OrderEvent]]) -> OrderDocument:
+def folded(events: list[Recorded[DomainEvent]]) -> OrderDocument:
     document = fold(events)
     assert document is not None
     return document

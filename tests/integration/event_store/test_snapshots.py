@@ -86,6 +86,7 @@ async def test_a_long_stream_is_folded_from_its_snapshot_to_the_same_state(
     quick = await store.load(order_stream(order_id), counted(folded))
     whole = None
     for recorded in reader(database_url).events(order_id):
+        assert isinstance(recorded.event, OrderEvent)
         whole = evolve(whole, recorded.event)
     assert quick.state == whole
     assert len(folded) == LENGTH + 1 - version
