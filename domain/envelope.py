@@ -19,6 +19,8 @@ class Role(StrEnum):
     AUDITOR = "auditor"
     OPERATOR = "operator"
     """A person at the command line of the platform. No token has this role."""
+    PROCESS = "process"
+    """One of our own services, by its name. No token has this role."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,9 @@ ALGORITHMS: Mapping[tuple[str, str | None], str] = {
 }
 """The one algorithm of each kind of key (`kty`, `crv`) that we take."""
 
+NOBODYS_TOKEN = (Role.OPERATOR, Role.PROCESS)
+"""Roles of the platform's own people and processes, who don't come over HTTP."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -204,7 +207,7 @@ def _actor(claims: Mapping[str, Any]) -> Actor:
         or len(subject) > LONGEST_SUBJECT
         or CONTROL_CHARACTER.search(subject)
         or not isinstance(role, str)
-        or role == Role.OPERATOR
+        or role in NOBODYS_TOKEN
     ):
         raise TokenRefusedError
     return Actor(subject, Role(role))

@@ -4,18 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from commands.attempts import until_unmoved
 from commands.envelopes import address_events
 from commands.order.answers import order_answer
-from commands.ports import Answer, Append, Ports, Request, Stream, VersionConflictError, Write
+from commands.ports import Answer, Append, Ports, Request, Stream, Write
 from domain.errors import DomainError
 from domain.ids import CustomerId, OrderId, order_stream
 from domain.order import decisions
 from domain.order.decisions import LineToCancel
 from domain.order.events import CancelReason, OrderEvent
 from domain.order.state import ORDER, Order
-
-ATTEMPTS = 5
-"""Decisions made again on a version conflict before the caller is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +47,7 @@ async def cancel_order(command: CancelOrder, request: Request, ports: Ports) -> 
         StoreUnavailableError: nothing is known to be stored.
     """
     async with ports.turns.of(order_stream(command.order_id)):
-        for _ in range(ATTEMPTS):
-            try:
-                return await _try(command, request, ports)
-            except VersionConflictError:
-                continue
-    raise DomainError("too_much_contention", "the order kept changing; try again")
+        return await until_unmoved(lambda: _try(command, request, ports))
 
 
 async def _try(command: CancelOrder, request: Request, ports: Ports) -> Answer:

@@ -6,16 +6,14 @@ order, in the order's own history, who did it and when.
 
 from dataclasses import dataclass
 
+from commands.attempts import until_unmoved
 from commands.envelopes import address_events
 from commands.order.answers import order_answer
-from commands.ports import Answer, Append, Ports, Request, VersionConflictError, Write
+from commands.ports import Answer, Append, Ports, Request, Write
 from domain.errors import DomainError
 from domain.ids import OrderId, order_stream
 from domain.order import decisions
 from domain.order.state import ORDER
-
-ATTEMPTS = 5
-"""Decisions made again on a version conflict before giving up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,27 +30,23 @@ async def forget_personal_data(
         DomainError: `order_not_found`; `too_much_contention` after five version conflicts.
         StoreUnavailableError: nothing is known to be stored; asking again is safe.
     """
-    for _ in range(ATTEMPTS):
-        stream = await ports.store.load(order_stream(command.order_id), ORDER)
-        order = stream.state
-        if order is None:
-            raise DomainError("order_not_found", "there is no such order")
-        events = decisions.forget_personal_data(order)
-        if not events:
-            return None
-        append = Append(
+    return await until_unmoved(lambda: _try(command, request, ports))
+
+
+async def _try(command: ForgetPersonalData, request: Request, ports: Ports) -> Answer | None:
+    stream = await ports.store.load(order_stream(command.order_id), ORDER)
+    order = stream.state
+    if order is None:
+        raise DomainError("order_not_found", "there is no such order")
+    events = decisions.forget_personal_data(order)
+    if not events:
+        return None
+    addressed = address_events(events, request, ports, occurred_at=ports.clock.now())
+    return await ports.store.append(
+        Append(
             order_id=order.order_id,
-            writes=[
-                Write(
-                    stream,
-                    address_events(events, request, ports, occurred_at=ports.clock.now()),
-                )
-            ],
+            writes=[Write(stream, addressed)],
             request=request,
             answer=order_answer(stream, events),
         )
-        try:
-            return await ports.store.append(append)
-        except VersionConflictError:
-            continue
-    raise DomainError("too_much_contention", "the order kept changing; try again")
+    )

@@ -1,0 +1,108 @@
+"""Durable tasks: put, taken under a lease, and done or put off. See sql/0009_tasks.sql.
+
+Rule: a task is a reminder and never the truth. Whoever takes one looks at the order first, so one
+that comes twice, late, or after the order has moved on, does nothing.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from psycopg.rows import class_row
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from domain.errors import UnavailableError
+from domain.ids import OrderId
+from infrastructure.postgres.deadline import deadline
+
+WITHIN_S = 5.0
+LONGEST_PROBLEM = 500
+
+PUT = """
+INSERT INTO tasks (queue, key, order_id, due_at)
+SELECT %s, * FROM unnest(%s::text[], %s::uuid[], %s::timestamptz[])
+ON CONFLICT (queue, key) DO NOTHING
+"""
+# SKIP LOCKED: two workers that look at once take different tasks.
+TAKE = """
+UPDATE tasks t SET due_at = clock_timestamp() + make_interval(secs => %(lease_s)s),
+                   tries = t.tries + 1
+FROM (SELECT queue, key FROM tasks
+      WHERE queue = %(queue)s AND due_at <= clock_timestamp()
+      ORDER BY due_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED) AS due
+WHERE t.queue = due.queue AND t.key = due.key
+RETURNING t.queue, t.key, t.order_id, t.due_at, t.tries, t.problem
+"""
+DONE = "DELETE FROM tasks WHERE queue = %s AND key = ANY(%s)"
+# Not where somebody else has taken it since: their lease counts.
+PUT_OFF = """
+UPDATE tasks SET due_at = clock_timestamp() + make_interval(secs => %s), problem = %s
+WHERE queue = %s AND key = %s AND tries = %s
+"""
+LIST = "SELECT queue, key, order_id, due_at, tries, problem FROM tasks"
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One thing to do.
+
+    Attributes:
+        due_at: when it may be taken; of a taken one: when its lease ends.
+        tries: times that it was taken, this one included.
+        problem: why the last try came to nothing.
+    """
+
+    queue: str
+    key: str
+    order_id: OrderId
+    due_at: datetime
+    tries: int = 0
+    problem: str | None = None
+
+
+class Tasks:
+    """The table of tasks. Every call raises UnavailableError where PostgreSQL is away."""
+
+    def __init__(self, pool: AsyncConnectionPool[psycopg.AsyncConnection[Any]]) -> None:
+        self._pool = pool
+
+    async def put(self, queue: str, tasks: Collection[tuple[str, OrderId, datetime]]) -> None:
+        """Add (key, order, due at); one whose key is there already is left as it is."""
+        if tasks:
+            keys, orders, due = zip(*tasks, strict=True)
+            await self._run(PUT, [queue, list(keys), list(orders), list(due)])
+
+    async def take(self, queue: str, *, lease_s: float, limit: int) -> Sequence[Task]:
+        """Lease what is due; what is neither done nor put off by then comes due again."""
+        return await self._run(TAKE, {"queue": queue, "lease_s": lease_s, "limit": limit})
+
+    async def done(self, queue: str, keys: Collection[str]) -> None:
+        """Remove tasks; those that are not there are no matter."""
+        if keys:
+            await self._run(DONE, [queue, list(keys)])
+
+    async def put_off(self, task: Task, *, seconds: float, problem: str) -> None:
+        """Have a taken task come due again, and say why."""
+        values = [seconds, problem[:LONGEST_PROBLEM], task.queue, task.key, task.tries]
+        await self._run(PUT_OFF, values)
+
+    async def of_order(self, order_id: UUID) -> Sequence[Task]:
+        return await self._run(f"{LIST} WHERE order_id = %s ORDER BY due_at", [order_id])
+
+    async def failing(self, *, tries: int, limit: int) -> Sequence[Task]:
+        """List tasks that were tried so often in vain, the oldest first."""
+        query = f"{LIST} WHERE tries >= %s AND problem IS NOT NULL ORDER BY due_at LIMIT %s"
+        return await self._run(query, [tries, limit])
+
+    async def _run(self, query: str, values: Any) -> Sequence[Task]:
+        try:
+            async with self._pool.connection() as connection:
+                with deadline(connection, WITHIN_S):
+                    async with connection.cursor(row_factory=class_row(Task)) as cursor:
+                        await cursor.execute(query, values)
+                        return await cursor.fetchall() if cursor.description else []
+        except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
+            raise UnavailableError("postgres", str(error)) from error
