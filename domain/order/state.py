@@ -4,23 +4,56 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
-from typing import assert_never
+from typing import TypeAlias, assert_never
 
 from domain.aggregate import Aggregate
 from domain.ids import CustomerId, OrderId, OrderNumber
+from domain.money import Currency
 from domain.order.events import (
+    CancelReason,
+    OrderCancellationRequested,
     OrderCancelled,
+    OrderCompleted,
+    OrderConfirmed,
     OrderEvent,
+    OrderExpired,
+    OrderHeld,
+    OrderHoldReleased,
     OrderLine,
     OrderLinesCancelled,
     OrderPersonalDataForgotten,
     OrderPlaced,
+    OrderRejected,
+    OrderRevised,
+    PaymentMethod,
+    ShippingAddressChanged,
 )
 
 
 class OrderStatus(StrEnum):
     PENDING = "pending"
+    CONFIRMED = "confirmed"
+    COMPLETED = "completed"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+    CANCEL_PENDING = "cancel_pending"
     CANCELLED = "cancelled"
+
+
+_OFF = (
+    OrderStatus.REJECTED,
+    OrderStatus.EXPIRED,
+    OrderStatus.CANCEL_PENDING,
+    OrderStatus.CANCELLED,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Cancellation:
+    """Why it was asked for; said again when it is done."""
+
+    reason: str
+    reason_code: CancelReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +61,10 @@ class Order:
     """An order as decisions see it.
 
     Attributes:
+        total_minor: as placed: lines + shipping + tax - discount.
         cancelled: pieces by line number.
+        held_for: why it is on hold; None: it isn't.
+        cancellation: the cancellation that is asked for, once it is.
         forgotten: its personal data can't be read any more, and everybody was told.
     """
 
@@ -36,38 +72,111 @@ class Order:
     order_number: OrderNumber
     customer_id: CustomerId
     status: OrderStatus
+    currency: Currency
+    total_minor: int
+    discount_minor: int
+    payment: PaymentMethod
+    fulfilled_here: bool
     lines: tuple[OrderLine, ...]
     cancelled: Mapping[int, int]
+    held_for: str | None = None
+    cancellation: Cancellation | None = None
     forgotten: bool = False
+
+    @property
+    def on_hold(self) -> bool:
+        return self.held_for is not None
+
+    @property
+    def owed_minor(self) -> int:
+        """What its customer owes: the total less what was cancelled; nothing, once it is off."""
+        if self.status in _OFF:
+            return 0
+        return max(0, self.total_minor - sum(self._cancelled_minor(line) for line in self.lines))
 
     def remaining(self, line: OrderLine) -> int:
         """Pieces of a line that are still wanted."""
         return line.quantity - self.cancelled.get(line.line_number, 0)
 
+    def _cancelled_minor(self, line: OrderLine) -> int:
+        return self.cancelled.get(line.line_number, 0) * line.unit_price_minor
+
+
+_End: TypeAlias = OrderRejected | OrderExpired | OrderCompleted | OrderCancelled
+_ENDS_AS: Mapping[type[_End], OrderStatus] = {
+    OrderRejected: OrderStatus.REJECTED,
+    OrderExpired: OrderStatus.EXPIRED,
+    OrderCompleted: OrderStatus.COMPLETED,
+    OrderCancelled: OrderStatus.CANCELLED,
+}
+
 
 def evolve(order: Order | None, event: OrderEvent) -> Order:
     """Fold one event. A stream that does not begin with `OrderPlaced` can't be, and crashes."""
     if isinstance(event, OrderPlaced):
-        return Order(
-            order_id=event.order_id,
-            order_number=event.order_number,
-            customer_id=event.customer_id,
-            status=OrderStatus.PENDING,
-            lines=event.lines,
-            cancelled=MappingProxyType({}),
-        )
+        return _placed(event)
     if order is None:
         raise AssertionError(f"{type(event).__name__} before OrderPlaced")
-    if isinstance(event, OrderLinesCancelled):
-        cancelled = dict(order.cancelled)
-        for line in event.lines:
-            cancelled[line.line_number] = cancelled.get(line.line_number, 0) + line.quantity
-        return replace(order, cancelled=MappingProxyType(cancelled))
-    if isinstance(event, OrderCancelled):
-        return replace(order, status=OrderStatus.CANCELLED)
-    if isinstance(event, OrderPersonalDataForgotten):
-        return replace(order, forgotten=True)
-    assert_never(event)
+    if isinstance(event, OrderHeld | OrderHoldReleased):
+        return replace(order, held_for=event.reason if isinstance(event, OrderHeld) else None)
+    if isinstance(event, OrderLinesCancelled | OrderRevised):
+        return replace(order, cancelled=MappingProxyType({**order.cancelled, **_new(order, event)}))
+    return _moved(order, event)
 
 
-ORDER: Aggregate[Order, OrderEvent] = Aggregate("order.v2", Order, evolve)
+def _moved(
+    order: Order,
+    event: (
+        OrderConfirmed
+        | OrderCancellationRequested
+        | _End
+        | ShippingAddressChanged
+        | OrderPersonalDataForgotten
+    ),
+) -> Order:
+    match event:
+        case OrderCancellationRequested(reason=reason, reason_code=reason_code):
+            cancellation = Cancellation(reason, reason_code)
+            return replace(order, status=OrderStatus.CANCEL_PENDING, cancellation=cancellation)
+        case OrderConfirmed():
+            return replace(order, status=OrderStatus.CONFIRMED)
+        case OrderRejected() | OrderExpired() | OrderCompleted() | OrderCancelled():
+            # Nothing of it will leave any more, so there is nothing to hold.
+            return replace(order, status=_ENDS_AS[type(event)], held_for=None)
+        case ShippingAddressChanged():
+            return order
+        case OrderPersonalDataForgotten():
+            return replace(order, forgotten=True)
+        case _:
+            assert_never(event)
+
+
+def _new(order: Order, event: OrderLinesCancelled | OrderRevised) -> dict[int, int]:
+    """Give the cancelled pieces of the lines that the event names."""
+    named: dict[int, int] = {}
+    ordered = {line.line_number: line.quantity for line in order.lines}
+    for line in event.lines:
+        number = line.line_number
+        before = named.get(number, order.cancelled.get(number, 0))
+        more = isinstance(event, OrderLinesCancelled)
+        named[number] = before + line.quantity if more else ordered[number] - line.quantity
+    return named
+
+
+def _placed(event: OrderPlaced) -> Order:
+    return Order(
+        order_id=event.order_id,
+        order_number=event.order_number,
+        customer_id=event.customer_id,
+        status=OrderStatus.PENDING,
+        currency=event.currency,
+        total_minor=event.total_minor,
+        discount_minor=event.discount_minor,
+        payment=event.payment,
+        fulfilled_here=event.fulfilled_here,
+        lines=event.lines,
+        cancelled=MappingProxyType({}),
+    )
+
+
+ORDER: Aggregate[Order, OrderEvent] = Aggregate("order.v3", Order, evolve)

@@ -1,69 +1,29 @@
-"""The rules of an order: given what happened, when something is decided, then events."""
+"""The rules of placing and cancelling an order that is not fulfilled here."""
 
-from collections.abc import Callable, Sequence
-from functools import reduce
+from collections.abc import Sequence
 from typing import Any
-from uuid import UUID
 
 import pytest
 from hypothesis import given as for_any
 from hypothesis import strategies as st
 
 from domain.errors import DomainError
-from domain.ids import ClientId, CustomerId, OrderId, OrderNumber, Sku
-from domain.money import LARGEST_AMOUNT_MINOR, Currency
+from domain.ids import Sku
+from domain.money import LARGEST_AMOUNT_MINOR
 from domain.order import decisions
 from domain.order.decisions import LARGEST_QUANTITY, MOST_LINES, LineToCancel
 from domain.order.events import (
     CancelledLine,
-    CancelReason,
     OrderCancelled,
     OrderEvent,
-    OrderLine,
     OrderLinesCancelled,
     OrderPersonalDataForgotten,
     OrderPlaced,
-    PaymentMethod,
 )
-from domain.order.state import Order, OrderStatus, evolve
+from domain.order.parcels import NO_PARCELS
+from domain.order.state import OrderStatus, evolve
 from domain.personal import Address, PersonalData
-
-ORDER_ID = OrderId(UUID(int=1))
-WHY = CancelReason.OTHER
-
-
-def line(number: int = 1, sku: str = "A", quantity: int = 5, price: int = 100) -> OrderLine:
-    return OrderLine(number, Sku(sku), sku, quantity, price)
-
-
-def place(**changes: Any) -> tuple[OrderEvent, ...]:
-    wishes: dict[str, Any] = {
-        "order_id": ORDER_ID,
-        "order_number": OrderNumber("7K3M-92QX"),
-        "client_id": ClientId("shop"),
-        "external_reference": None,
-        "customer_id": CustomerId("c-1"),
-        "personal": PersonalData(),
-        "currency": Currency("GBP"),
-        "lines": [line()],
-        "shipping_minor": 0,
-        "tax_minor": 0,
-        "discount_minor": 0,
-        "payment": PaymentMethod.TOKEN,
-    }
-    return decisions.place(**(wishes | changes))
-
-
-def given(events: Sequence[OrderEvent]) -> Order:
-    order = reduce(evolve, events, None)
-    assert order is not None
-    return order
-
-
-def refused(decide: Callable[[], object]) -> DomainError:
-    with pytest.raises(DomainError) as caught:
-        decide()
-    return caught.value
+from tests.domain.orders import ORDER_ID, WHY, given, line, place, refused
 
 
 def test_the_total_is_lines_and_shipping_and_tax_less_the_discount() -> None:
@@ -135,7 +95,7 @@ def test_a_cancelled_order_is_not_cancelled_again() -> None:
     for decide in (
         lambda: decisions.cancel(order, reason="y", reason_code=WHY),
         lambda: decisions.cancel_lines(
-            order, lines=[LineToCancel(Sku("A"), 1)], reason="y", reason_code=WHY
+            order, NO_PARCELS, lines=[LineToCancel(Sku("A"), 1)], reason="y", reason_code=WHY
         ),
     ):
         error = refused(decide)
@@ -146,7 +106,7 @@ def test_a_cancelled_order_is_not_cancelled_again() -> None:
 def test_pieces_are_cancelled_by_line() -> None:
     order = given(place(lines=[line(1, "A"), line(2, "B")]))
     events = decisions.cancel_lines(
-        order, lines=[LineToCancel(Sku("B"), 2)], reason="damaged", reason_code=WHY
+        order, NO_PARCELS, lines=[LineToCancel(Sku("B"), 2)], reason="damaged", reason_code=WHY
     )
     assert events == (
         OrderLinesCancelled(ORDER_ID, (CancelledLine(2, Sku("B"), 2),), "damaged", WHY),
@@ -156,10 +116,14 @@ def test_pieces_are_cancelled_by_line() -> None:
 def test_with_the_last_piece_the_order_is_cancelled() -> None:
     first = place(lines=[line(1, "A", 2)])
     one = decisions.cancel_lines(
-        given(first), lines=[LineToCancel(Sku("A"), 1)], reason="x", reason_code=WHY
+        given(first), NO_PARCELS, lines=[LineToCancel(Sku("A"), 1)], reason="x", reason_code=WHY
     )
     two = decisions.cancel_lines(
-        given([*first, *one]), lines=[LineToCancel(Sku("A"), 1)], reason="x", reason_code=WHY
+        given([*first, *one]),
+        NO_PARCELS,
+        lines=[LineToCancel(Sku("A"), 1)],
+        reason="x",
+        reason_code=WHY,
     )
     assert [type(event) for event in two] == [OrderLinesCancelled, OrderCancelled]
 
@@ -194,7 +158,9 @@ def test_a_bad_cancellation_is_refused(lines: Sequence[LineToCancel], code: str)
     order = given(place(lines=[line(1, "A"), line(2, "B"), line(3, "B", price=200)]))
     assert (
         refused(
-            lambda: decisions.cancel_lines(order, lines=lines, reason="x", reason_code=WHY)
+            lambda: decisions.cancel_lines(
+                order, NO_PARCELS, lines=lines, reason="x", reason_code=WHY
+            )
         ).code
         == code
     )
@@ -203,7 +169,11 @@ def test_a_bad_cancellation_is_refused(lines: Sequence[LineToCancel], code: str)
 def test_a_line_number_tells_two_lines_of_one_sku_apart() -> None:
     order = given(place(lines=[line(1, "B"), line(2, "B", price=200)]))
     [event] = decisions.cancel_lines(
-        order, lines=[LineToCancel(Sku("B"), 1, line_number=2)], reason="x", reason_code=WHY
+        order,
+        NO_PARCELS,
+        lines=[LineToCancel(Sku("B"), 1, line_number=2)],
+        reason="x",
+        reason_code=WHY,
     )
     assert event == OrderLinesCancelled(ORDER_ID, (CancelledLine(2, Sku("B"), 1),), "x", WHY)
 
@@ -222,7 +192,9 @@ def test_pieces_are_conserved_whatever_is_cancelled(
         order = given(events)
         wish = [LineToCancel(Sku(f"S{number}"), quantity)]
         try:
-            events += decisions.cancel_lines(order, lines=wish, reason="x", reason_code=WHY)
+            events += decisions.cancel_lines(
+                order, NO_PARCELS, lines=wish, reason="x", reason_code=WHY
+            )
         except DomainError:
             continue
         cancelled += quantity
