@@ -60,7 +60,7 @@ class Recorded(Generic[E_co]):
     Attributes:
         position: the event's place in the whole log, from 1, without gaps.
         stream, version: the event's place in its own stream; versions count from 1.
-        type: the stable name, such as `order.placed.v1`.
+        type: the stable name, such as `order.placed.v2`.
         recorded_at: set where the log's order is decided; never decreases with the position.
     """
 

@@ -13,6 +13,7 @@ from domain.ids import CustomerId, OrderId, order_stream
 from domain.order import decisions
 from domain.order.decisions import LineToCancel
 from domain.order.events import CancelReason, OrderEvent
+from domain.order.parcels import NO_PARCELS
 from domain.order.state import ORDER, Order
 
 
@@ -85,6 +86,7 @@ def _decide(
     else:
         events = decisions.cancel_lines(
             order,
+            NO_PARCELS,
             lines=command.lines,
             reason=command.reason,
             reason_code=command.reason_code,

@@ -52,6 +52,7 @@ def placed(
         discount_minor=5,
         total_minor=375,
         payment=payment,
+        fulfilled_here=False,
     )
 
 
