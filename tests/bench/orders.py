@@ -62,6 +62,7 @@ def place_bodies() -> Iterator[tuple[str, bytes]]:
                 "country": "GB",
             },
             "payment_token": "tok_visa",
+            "fulfilment": "elsewhere",
         }
     )
     template = body.replace(b"@REFERENCE", b"%b").replace(b"@CUSTOMER", b"c-%05d")
