@@ -92,11 +92,11 @@ def _decide(
             reason_code=command.reason_code,
         )
     return Append(
-        order_id=order.order_id,
         writes=[
             Write(
                 stream,
                 address_events(events, request, ports, occurred_at=command.cancelled_at or now),
+                order.order_id,
             )
         ],
         request=request,

@@ -166,8 +166,8 @@ class PostgresEventStore:
         touched = [*(write.stream for write in append.writes), *append.read]
         return StoredAppend(
             events=[event for write in append.writes for event in self._events(write, customer)],
-            order_id=append.order_id,
-            orderless=frozenset(w.stream.stream for w in append.writes if not w.of_order),
+            order_id=append.holder,
+            orders={w.stream.stream: w.order_id for w in append.writes if w.order_id is not None},
             expected={stream.stream: stream.version for stream in touched},
             unique=append.unique,
             answer=self._kept(append),

@@ -108,9 +108,12 @@ def _append(ports: Ports, number: int) -> Append:
     )
     stream: Stream[Order] = Stream.unwritten(order_stream(order_id))
     return Append(
-        order_id=order_id,
         writes=[
-            Write(stream, address_events(events, request, ports, occurred_at=datetime.now(UTC)))
+            Write(
+                stream,
+                address_events(events, request, ports, occurred_at=datetime.now(UTC)),
+                order_id,
+            )
         ],
         request=request,
         answer=order_answer(stream, events),
