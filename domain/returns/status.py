@@ -1,0 +1,58 @@
+"""How far an order's returns have come: one word for the order, and pieces by line.
+
+Pieces that are asked back include those that have come, as shipped pieces include delivered ones.
+What a cancelled return has not brought is not asked back any more.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from types import MappingProxyType
+
+from domain.returns.state import Return, Returns, ReturnStage
+from domain.shipment.pieces import count
+
+
+class ReturnStatus(StrEnum):
+    NONE = "none"
+    REQUESTED = "requested"
+    IN_PROGRESS = "in_progress"
+    """One was approved, or some of it has come; and more is to come or to be decided."""
+    RETURNED = "returned"
+    """All that was to come back has come, be it a part of the order."""
+
+
+def return_status(returns: Returns | None) -> ReturnStatus:
+    """Tell how far the returns of an order have come, those left out that brought nothing."""
+    stages = {one.stage for one in _all(returns)} - {ReturnStage.CANCELLED}
+    if not stages:
+        return ReturnStatus.NONE
+    if stages <= {ReturnStage.RECEIVED, ReturnStage.REFUNDED}:
+        return ReturnStatus.RETURNED
+    return ReturnStatus.REQUESTED if stages == {ReturnStage.REQUESTED} else ReturnStatus.IN_PROGRESS
+
+
+def return_requested_pieces(returns: Returns | None) -> Mapping[int, int]:
+    """Give the pieces that are to come back or have come, by line number."""
+    return MappingProxyType(
+        count(
+            [
+                (line.line_number, _claimed(one, line.line_number))
+                for one in _all(returns)
+                for line in one.lines
+                if _claimed(one, line.line_number)
+            ]
+        )
+    )
+
+
+def returned_pieces(returns: Returns | None) -> Mapping[int, int]:
+    """Give the pieces that have come back, by line number."""
+    return MappingProxyType(count([item for one in _all(returns) for item in one.received.items()]))
+
+
+def _claimed(one: Return, line_number: int) -> int:
+    return one.received.get(line_number, 0) + one.outstanding(line_number)
+
+
+def _all(returns: Returns | None) -> tuple[Return, ...]:
+    return () if returns is None else returns.returns
