@@ -1,0 +1,1 @@
+"""Parcels: what people do with them, and what carriers tell of them."""
