@@ -1,0 +1,1 @@
+"""Commands on parcels, and the port through which carriers tell of them."""
