@@ -1,1 +1,1 @@
-"""Parcels: what people do with them, and what carriers tell of them."""
+"""Commands on parcels, and the port through which carriers tell of them."""

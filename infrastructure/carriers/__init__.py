@@ -1,0 +1,1 @@
+"""Adapters of the carrier port: who sends webhooks about parcels, and in which format."""
