@@ -11,6 +11,8 @@ from typing import Annotated
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from domain.fulfilment.timing import Timing
+
 Port = Annotated[int, Field(ge=1, le=65_535)]
 
 
@@ -78,6 +80,22 @@ class SealerSettings(_Group):
     seal_every_s: float = Field(default=60.0, gt=0)
 
 
+class FulfilmentSettings(_Group):
+    """How long the saga waits for whom, and how often it tries; all in `Timing`'s own units."""
+
+    timing_reserve_s: int = Field(default=Timing.reserve_s, ge=1)
+    timing_answer_s: int = Field(default=Timing.answer_s, ge=1)
+    timing_ship_s: int = Field(default=Timing.ship_s, ge=1)
+    timing_deliver_s: int = Field(default=Timing.deliver_s, ge=1)
+    timing_authorize_pause_s: int = Field(default=Timing.authorize_pause_s, ge=1)
+    timing_retry_pause_s: int = Field(default=Timing.retry_pause_s, ge=1)
+    timing_retry_for_s: int = Field(default=Timing.retry_for_s, ge=1)
+
+    def timing(self) -> Timing:
+        given = self.model_dump()
+        return Timing(**{name.removeprefix("timing_"): value for name, value in given.items()})
+
+
 class TokenSettings(_Group):
     """Whose tokens are accepted."""
 
@@ -114,6 +132,10 @@ class Settings:
     @cached_property
     def sealer(self) -> SealerSettings:
         return SealerSettings()
+
+    @cached_property
+    def fulfilment(self) -> FulfilmentSettings:
+        return FulfilmentSettings()
 
     @cached_property
     def tokens(self) -> TokenSettings:

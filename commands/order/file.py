@@ -23,8 +23,11 @@ class OrderFile:
     @property
     def position(self) -> int:
         """Give the log position of the last event in it: the ETag of the order's document."""
-        streams: Sequence[Stream[Any]] = [getattr(self, one.name) for one in fields(self)]
-        return max(stream.position for stream in streams)
+        return max(stream.position for stream in self.streams)
+
+    @property
+    def streams(self) -> Sequence[Stream[Any]]:
+        return [getattr(self, one.name) for one in fields(self)]
 
 
 async def load_files(order_ids: Sequence[OrderId], ports: Ports) -> Sequence[OrderFile]:

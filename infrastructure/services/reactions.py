@@ -91,7 +91,7 @@ class Reactions:
         entry = next((one for one in entries if one.position == position), None)
         problem = None if entry is None else await self._try([entry])
         if problem is None:
-            await self._tasks.done(task.queue, [task.key])
+            await self._tasks.done(task)
             return
         pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(task.tries, 20))
         await self._tasks.put_off(task, seconds=pause_s, problem=problem)
