@@ -160,6 +160,10 @@ class EventStore(Protocol):
         """Read several streams as they are at one moment. Raises StoreUnavailableError."""
         ...
 
+    async def streams_under(self, prefixes: Sequence[str]) -> Sequence[StreamId]:
+        """List the streams whose names begin with one of these. Raises StoreUnavailableError."""
+        ...
+
     async def holder_of(self, scope: str, name: str) -> OrderId | None:
         """Look up which order holds a unique name. Raises StoreUnavailableError."""
         ...

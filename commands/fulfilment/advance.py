@@ -111,9 +111,7 @@ async def _load_and_advance(
     return await _advance(await load_file(order_id, ports), cause, ports, timing)
 
 
-async def _advance(
-    file: OrderFile, cause: Cause, ports: Ports, timing: Timing
-) -> datetime | None:
+async def _advance(file: OrderFile, cause: Cause, ports: Ports, timing: Timing) -> datetime | None:
     order, saga = file.order.state, file.fulfilment.state
     if order is None or not order.fulfilled_here:
         return None

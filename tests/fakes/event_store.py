@@ -80,6 +80,11 @@ class InMemoryEventStore:
     ) -> Sequence[Stream[Any]]:
         return [await self.load(*one) for one in wanted]
 
+    async def streams_under(self, prefixes: Sequence[str]) -> Sequence[StreamId]:
+        self._require_up()
+        known = dict.fromkeys(recorded.stream for recorded in self.log)
+        return [stream for stream in known if stream.startswith(tuple(prefixes))]
+
     async def holder_of(self, scope: str, name: str) -> OrderId | None:
         self._require_up()
         return self._names.get((scope, name))
