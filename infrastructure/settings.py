@@ -81,19 +81,9 @@ class SealerSettings(_Group):
 
 
 class FulfilmentSettings(_Group):
-    """How long the saga waits for whom, and how often it tries; all in `Timing`'s own units."""
+    """How long the saga waits for whom, as JSON, where it differs: `{"reserve_s": 600}`."""
 
-    timing_reserve_s: int = Field(default=Timing.reserve_s, ge=1)
-    timing_answer_s: int = Field(default=Timing.answer_s, ge=1)
-    timing_ship_s: int = Field(default=Timing.ship_s, ge=1)
-    timing_deliver_s: int = Field(default=Timing.deliver_s, ge=1)
-    timing_authorize_pause_s: int = Field(default=Timing.authorize_pause_s, ge=1)
-    timing_retry_pause_s: int = Field(default=Timing.retry_pause_s, ge=1)
-    timing_retry_for_s: int = Field(default=Timing.retry_for_s, ge=1)
-
-    def timing(self) -> Timing:
-        given = self.model_dump()
-        return Timing(**{name.removeprefix("timing_"): value for name, value in given.items()})
+    saga_timing: Timing = Timing()
 
 
 class TokenSettings(_Group):

@@ -5,7 +5,7 @@ leaves nothing done, one after it nothing to do.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,12 +17,10 @@ from commands.order.answers import order_answer
 from commands.order.file import OrderFile, load_file, load_files
 from commands.ports import Append, Ports, Request, Stream, VersionConflictError, Write
 from domain.envelope import Actor, Role
-from domain.errors import DomainError
 from domain.events import EventOfOrder
 from domain.fulfilment import on_call
-from domain.fulfilment.events import FulfilmentEvent, Step
 from domain.fulfilment.saga import react
-from domain.fulfilment.state import Fulfilment, evolve
+from domain.fulfilment.state import evolve
 from domain.fulfilment.timing import Timing
 from domain.fulfilment.waiting import next_timer
 from domain.ids import OrderId
@@ -67,44 +65,6 @@ async def advance(
     return dict(zip(causes, timers, strict=True))
 
 
-async def retry_step(
-    order_id: OrderId, step: Step, subject: str, request: Request, ports: Ports, timing: Timing
-) -> None:
-    """Have a stuck step tried again. Raises DomainError as `on_call.retry`, `order_not_found`."""
-
-    def decide(saga: Fulfilment) -> Sequence[FulfilmentEvent]:
-        return on_call.retry(saga, step, subject, now=ports.clock.now(), timing=timing)
-
-    await _intervene(order_id, decide, request, ports)
-
-
-async def skip_step(
-    order_id: OrderId, step: Step, subject: str, reason: str, request: Request, ports: Ports
-) -> None:
-    """Have a stuck step left out. Raises DomainError as `on_call.skip`, `order_not_found`."""
-
-    def decide(saga: Fulfilment) -> Sequence[FulfilmentEvent]:
-        return on_call.skip(saga, step, subject, reason=reason)
-
-    await _intervene(order_id, decide, request, ports)
-
-
-async def _intervene(
-    order_id: OrderId,
-    decide: Callable[[Fulfilment], Sequence[FulfilmentEvent]],
-    request: Request,
-    ports: Ports,
-) -> None:
-    async def attempt() -> None:
-        file = await load_file(order_id, ports)
-        if file.order.state is None or file.fulfilment.state is None:
-            raise DomainError("order_not_found", "no saga leads such an order")
-        events = decide(file.fulfilment.state)
-        await _store(file, [(file.fulfilment, events)], request, ports)
-
-    await until_unmoved(attempt)
-
-
 async def _load_and_advance(
     order_id: OrderId, cause: Cause, ports: Ports, timing: Timing
 ) -> datetime | None:
@@ -129,18 +89,18 @@ async def _advance(file: OrderFile, cause: Cause, ports: Ports, timing: Timing) 
             route="fulfilment",
             traceparent=cause.traceparent,
         )
-        writes = [
+        writes: Sequence[tuple[Stream[Any], Sequence[EventOfOrder]]] = [
             (file.fulfilment, mine),
             (file.order, reaction.order),
             (file.returns, reaction.returns),
         ]
-        await _store(file, writes, request, ports, caused_by=cause.name)
+        await store_reaction(file, writes, request, ports, caused_by=cause.name)
     for event in reaction.fulfilment:
         saga = evolve(saga, event)
     return None if saga is None else next_timer(saga)
 
 
-async def _store(
+async def store_reaction(
     file: OrderFile,
     decided: Sequence[tuple[Stream[Any], Sequence[EventOfOrder]]],
     request: Request,
@@ -151,20 +111,15 @@ async def _store(
     written = [(stream, events) for stream, events in decided if events]
     streams = [stream for stream, _ in written]
     now = ports.clock.now()
-    order = file.order.state
-    assert order is not None
-    await ports.store.append(
-        Append(
-            writes=[
-                Write(
-                    stream,
-                    address_events(events, request, ports, occurred_at=now, caused_by=caused_by),
-                    order.order_id,
-                )
-                for stream, events in written
-            ],
-            read=[stream for stream in file.streams if stream not in streams],
-            request=request,
-            answer=order_answer(file.order),
+    answer = order_answer(file.order)
+    writes = [
+        Write(
+            stream,
+            address_events(events, request, ports, occurred_at=now, caused_by=caused_by),
+            answer.order_id,
         )
-    )
+        for stream, events in written
+    ]
+    # All of the file was looked at, so none of it may have moved.
+    read = [stream for stream in file.streams if stream not in streams]
+    await ports.store.append(Append(writes=writes, read=read, request=request, answer=answer))

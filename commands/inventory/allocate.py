@@ -8,14 +8,7 @@ decided on one after the other in memory, so they don't wait for one another's c
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
-
-from domain.inventory.allocation import ALLOCATION, Allocation
-from domain.inventory.allocation import evolve as evolve_allocation
-from domain.inventory.decisions import NOTHING, Changes, WantedLine
-from domain.inventory.state import StockItem
-from domain.inventory.state import evolve as evolve_item
 
 from commands.attempts import until_unmoved
 from commands.envelopes import address_events
@@ -36,7 +29,12 @@ from domain.ids import (
     stock_stream,
 )
 from domain.inventory import decisions
+from domain.inventory.allocation import ALLOCATION, Allocation
+from domain.inventory.allocation import evolve as evolve_allocation
+from domain.inventory.decisions import NOTHING, Changes, WantedLine
 from domain.inventory.events import AllocationEvent, StockEvent
+from domain.inventory.state import StockItem
+from domain.inventory.state import evolve as evolve_item
 from domain.order.state import ORDER, Order
 from domain.returns.events import ReturnReceived
 from domain.shipment.events import ShipmentDispatched
@@ -149,9 +147,10 @@ def _step(event: FulfilmentStepStarted, allocation: Allocation | None, desk: _De
                 for line in order.lines
             ]
             items = desk.items_of({line.sku for line in wanted})
-            expires_at: datetime = event.due_at or datetime.max
+            if event.due_at is None:
+                raise AssertionError("a reservation has a time to live")
             return decisions.reserve(
-                items, allocation, order_id=event.order_id, lines=wanted, expires_at=expires_at
+                items, allocation, order_id=event.order_id, lines=wanted, expires_at=event.due_at
             )
         case Step.COMMIT:
             return NOTHING if allocation is None else decisions.commit(allocation)

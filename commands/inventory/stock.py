@@ -3,8 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from domain.inventory.state import STOCK_ITEM, StockItem, evolve
-
 from commands.attempts import until_unmoved
 from commands.envelopes import address_events
 from commands.ports import Answer, Append, Ports, Request, Stream, Write
@@ -13,6 +11,7 @@ from domain.ids import Sku, StreamId, stock_stream, stock_streams_prefix
 from domain.inventory import decisions
 from domain.inventory.events import AdjustReason, StockEvent
 from domain.inventory.location import MAIN, Location
+from domain.inventory.state import STOCK_ITEM, StockItem, evolve
 from domain.money import Currency
 
 

@@ -6,8 +6,20 @@ from typing import Any
 
 from commands.ports import Ports, Stream
 from domain.aggregate import Aggregate
-from domain.ids import OrderId, StreamId, order_stream, returns_stream, shipments_stream
+from domain.fulfilment.state import FULFILMENT, Fulfilment
+from domain.ids import (
+    OrderId,
+    StreamId,
+    allocation_stream,
+    fulfilment_stream,
+    order_stream,
+    payment_stream,
+    returns_stream,
+    shipments_stream,
+)
+from domain.inventory.allocation import ALLOCATION, Allocation
 from domain.order.state import ORDER, Order
+from domain.payment.state import PAYMENT, Payment
 from domain.returns.state import RETURNS, Returns
 from domain.shipment.state import SHIPMENTS, Shipments
 
@@ -17,8 +29,11 @@ class OrderFile:
     """Attributes: one stream per aggregate of the order; one without events has no state."""
 
     order: Stream[Order]
+    payment: Stream[Payment]
+    allocation: Stream[Allocation]
     shipments: Stream[Shipments]
     returns: Stream[Returns]
+    fulfilment: Stream[Fulfilment]
 
     @property
     def position(self) -> int:
@@ -46,6 +61,9 @@ async def load_file(order_id: OrderId, ports: Ports) -> OrderFile:
 def _streams(order_id: OrderId) -> Sequence[tuple[StreamId, Aggregate[Any, Any]]]:
     return (
         (order_stream(order_id), ORDER),
+        (payment_stream(order_id), PAYMENT),
+        (allocation_stream(order_id), ALLOCATION),
         (shipments_stream(order_id), SHIPMENTS),
         (returns_stream(order_id), RETURNS),
+        (fulfilment_stream(order_id), FULFILMENT),
     )

@@ -59,6 +59,8 @@ class Allocation:
         parts: by line number, and in the order in which its locations were chosen.
         shipments: parcels whose pieces have left.
         restocks: receipts of returns whose pieces are back.
+        short: numbers of the lines for which it was rejected.
+        committed: whether it ever was, whatever became of it since.
     """
 
     order_id: OrderId
@@ -66,6 +68,8 @@ class Allocation:
     parts: tuple[Part, ...] = ()
     shipments: tuple[ShipmentId, ...] = ()
     restocks: tuple[str, ...] = ()
+    short: tuple[int, ...] = ()
+    committed: bool = False
 
     @property
     def holds_any(self) -> bool:
@@ -84,13 +88,14 @@ def evolve(allocation: Allocation | None, event: AllocationEvent) -> Allocation:
         )
         return Allocation(event.order_id, AllocationStatus.RESERVED, parts)
     if isinstance(event, AllocationRejected):
-        return Allocation(event.order_id, AllocationStatus.REJECTED)
+        short = tuple(line.line_number for line in event.short)
+        return Allocation(event.order_id, AllocationStatus.REJECTED, short=short)
     if isinstance(event, AllocationReleased):
         return _release(allocation, event)
     if allocation is None:
         raise AssertionError(f"{type(event).__name__} before AllocationReserved")
     if isinstance(event, AllocationCommitted):
-        return replace(allocation, status=AllocationStatus.COMMITTED)
+        return replace(allocation, status=AllocationStatus.COMMITTED, committed=True)
     if isinstance(event, AllocationShipped):
         return replace(
             allocation,

@@ -15,6 +15,7 @@ from domain.ids import OrderId
 from domain.money import Currency
 from domain.payment.events import (
     ChargebackReceived,
+    DeclineCode,
     PaymentActionRequired,
     PaymentAuthorizationFailed,
     PaymentAuthorizationRequested,
@@ -46,11 +47,17 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """An authorization. Attributes: reference: the provider's id; None until it has told us."""
+    """An authorization.
+
+    Attributes:
+        reference: the provider's id; None until it has told us.
+        decline_code: why it failed, if it did.
+    """
 
     amount_minor: int
     outcome: Outcome = Outcome.PENDING
     reference: str | None = None
+    decline_code: DeclineCode | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +67,17 @@ class Transfer:
     Attributes:
         tries: how often it was asked for; each try after a failure has an idempotency key of
             its own, because a provider answers an old key with the old failure.
+        refused: the provider will never do it.
     """
 
     amount_minor: int
     outcome: Outcome = Outcome.PENDING
     tries: int = 1
+    refused: bool = False
+
+    @property
+    def failures(self) -> int:
+        return self.tries if self.outcome is Outcome.FAILED else self.tries - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +207,9 @@ def _attempted(
             if payment.held is None and not payment.closed:
                 payment = replace(payment, held=number)
         case PaymentAuthorizationFailed():
-            attempt = replace(payment.attempts[number], outcome=Outcome.FAILED)
+            attempt = replace(
+                payment.attempts[number], outcome=Outcome.FAILED, decline_code=event.decline_code
+            )
         case _:
             assert_never(event)
     return replace(payment, attempts=_with(payment.attempts, number, attempt))
@@ -224,7 +239,9 @@ def _captured(
         case PaymentCaptured():
             capture = replace(payment.captures[event.capture_id], outcome=Outcome.DONE)
         case PaymentCaptureFailed():
-            capture = replace(payment.captures[event.capture_id], outcome=Outcome.FAILED)
+            capture = replace(
+                payment.captures[event.capture_id], outcome=Outcome.FAILED, refused=event.final
+            )
         case _:
             assert_never(event)
     return replace(payment, captures=_with(payment.captures, event.capture_id, capture))

@@ -7,8 +7,9 @@ when the event comes again; one that comes too early finds nothing to do, and is
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import get_args
 
-from commands.fulfilment.advance import Cause, advance
+from commands.fulfilment.advance import SAGA, Cause, advance
 from domain.envelope import Recorded
 from domain.events import DomainEvent
 from domain.fulfilment.events import FulfilmentEvent, FulfilmentStepSkipped, FulfilmentStepStarted
@@ -28,7 +29,7 @@ def _types() -> frozenset[str]:
     """Name the events of orders; of its own only those that people on call have a hand in."""
     own = {
         CATALOG.name_of(kind)
-        for kind in FulfilmentEvent.__args__  # type: ignore[attr-defined]
+        for kind in get_args(FulfilmentEvent)
         if kind not in (FulfilmentStepStarted, FulfilmentStepSkipped)
     }
     stock = {name for name in CATALOG.current if name.startswith("stock.")}
@@ -51,12 +52,13 @@ class _Saga:
     def __init__(self, parts: Parts) -> None:
         self._ports = parts.ports
         self._tasks = parts.tasks
-        self._timing = parts.settings.fulfilment.timing()
+        self._timing = parts.settings.fulfilment.saga_timing
 
     async def react(self, events: Sequence[Recorded[DomainEvent]]) -> None:
         causes: dict[OrderId, Cause] = {}
         for recorded in events:
-            if recorded.order_id is not None:
+            # What it said itself is no news to it; what people on call said in its name is.
+            if recorded.order_id is not None and recorded.envelope.actor != SAGA:
                 envelope = recorded.envelope
                 causes[recorded.order_id] = Cause(
                     str(envelope.event_id), envelope.correlation_id, envelope.traceparent
