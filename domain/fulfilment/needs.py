@@ -141,10 +141,16 @@ def _uncaptured(saga: Fulfilment, facts: Facts) -> list[str]:
         parcel.shipment_id
         for parcel in facts.parcels
         if facts.payment.authorized
-        and parcel.has_left
+        and (parcel.has_left or _is_unanswered(saga, Step.CAPTURE, parcel.shipment_id))
         and parcel.shipment_id not in facts.payment.captures
         and not is_skipped(saga, Step.CAPTURE, parcel.shipment_id)
     ]
+
+
+def _is_unanswered(saga: Fulfilment, step: Step, subject: str) -> bool:
+    """Whether it may be done already; so its end is waited for, though it is wanted no more."""
+    record = saga.of(step, subject)
+    return record is not None and record.is_unanswered
 
 
 def _settle(order: Order, saga: Fulfilment, facts: Facts) -> Iterator[Need]:

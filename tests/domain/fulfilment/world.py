@@ -77,7 +77,8 @@ class World:
     provider: Provider = field(default_factory=Provider)
     log: list[FulfilmentEvent] = field(default_factory=list)
     read: dict[str, int] = field(default_factory=lambda: {"inventory": 0, "payment": 0})
-    money_asked: set[tuple[Step, str]] = field(default_factory=set)
+    asking: bool = False
+    """Whether an authorization was requested, and the payment service has heard nothing."""
 
     def react(self) -> bool:
         """Let the saga look; answer whether it said anything."""
@@ -198,16 +199,16 @@ class World:
     def provider_reports(self, luck: Luck) -> bool:
         """Hear by webhook what became of an authorization, or of the customer's confirmation."""
         payment = self.facts.payment
-        if not payment.pending:
+        if not self.asking:
             return False
         known = payment.attempt in self.provider.authorized
         if not known and luck in (Luck.YES, Luck.YES_UNHEARD):
             self.provider.authorized[payment.attempt] = self.order.total_minor
             known = True
         if known:
-            self._pay(pending=False, authorized=True)
+            self._hear(authorized=True)
         elif luck in (Luck.NO, Luck.NEVER):
-            self._pay(pending=False, decline=DeclineCode.ACTION_NOT_TAKEN)
+            self._hear(decline=DeclineCode.ACTION_NOT_TAKEN)
         return luck is not Luck.UNHEARD
 
     def _authorize(self, attempt: int, luck: Luck) -> None:
@@ -216,31 +217,42 @@ class World:
             return
         if attempt == payment.attempt:
             # Asked about again: the provider's books are looked up, nothing is charged anew.
-            if payment.pending and attempt in self.provider.authorized:
-                self._pay(pending=False, authorized=True)
+            if self.asking and attempt in self.provider.authorized:
+                self._hear(authorized=True)
             return
-        self._pay(attempt=attempt, pending=True, decline=None)
+        self.asking = True
+        self._pay(attempt=attempt, decline=None)
         if luck in (Luck.YES, Luck.YES_UNHEARD):
             assert not self.provider.authorized, "charged twice"
             self.provider.authorized[attempt] = self.order.total_minor
         if luck is Luck.YES:
-            self._pay(pending=False, authorized=True)
+            self._hear(authorized=True)
         if luck in (Luck.NO, Luck.NEVER):
             soft = luck is Luck.NO
             decline = DeclineCode.INSUFFICIENT_FUNDS if soft else DeclineCode.FRAUD
-            self._pay(pending=False, decline=decline)
+            self._hear(decline=decline)
+
+    def _hear(self, **outcome: object) -> None:
+        self.asking = False
+        self._pay(**outcome)
+
+    def _look_up_captures(self) -> None:
+        """Find out what became of earlier ones before there is another."""
+        self._pay(captures=dict(self.provider.captured))
 
     def _capture(self, event: FulfilmentStepStarted, luck: Luck) -> None:
         payment, name = self.facts.payment, event.subject
         if name in payment.captures or payment.failures.get(name, 0) >= event.attempt:
             return
+        self._look_up_captures()
         if name not in self.provider.captured:
-            amount = min(self._share(name), payment.held_minor)
+            amount = min(self._share(name), self.facts.payment.held_minor)
             if not payment.authorized or payment.voided or self._fails(event, luck):
                 return
             self.provider.captured[name] = amount
-        if luck is not Luck.YES_UNHEARD:
-            self._pay(captures={**payment.captures, name: self.provider.captured[name]})
+        if luck is Luck.YES:
+            self._look_up_captures()
+        self._pay()
 
     def _refund(self, event: FulfilmentStepStarted, luck: Luck) -> None:
         payment, name = self.facts.payment, event.subject
@@ -265,10 +277,10 @@ class World:
     def _void(self, luck: Luck) -> None:
         if luck not in (Luck.YES, Luck.YES_UNHEARD):
             return
-        if self.facts.payment.pending:
+        self._look_up_captures()
+        if self.asking:
             known = self.facts.payment.attempt in self.provider.authorized
-            decline = None if known else DeclineCode.ACTION_NOT_TAKEN
-            self._pay(pending=False, authorized=known, decline=decline)
+            self._hear(authorized=known, decline=None if known else DeclineCode.ACTION_NOT_TAKEN)
         self.provider.voided = True
         if luck is Luck.YES:
             self._pay(voided=True)
@@ -372,4 +384,5 @@ class World:
         held = 0
         if payment.authorized and not payment.voided:
             held = self.provider.authorized[payment.attempt] - payment.captured_minor
-        self.facts = replace(self.facts, payment=replace(payment, held_minor=held))
+        pending = self.asking or len(payment.captures) < len(self.provider.captured)
+        self.facts = replace(self.facts, payment=replace(payment, held_minor=held, pending=pending))
