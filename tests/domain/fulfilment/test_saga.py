@@ -346,6 +346,17 @@ def test_a_parcel_that_went_back_is_sent_again_by_people() -> None:
     )
 
 
+def test_a_capture_that_may_be_done_is_waited_for_though_its_parcel_went_back() -> None:
+    """Otherwise the parcel that is sent again would be charged beside it."""
+    back = parcel(ParcelStatus.RETURNED)
+    facts: dict[str, Any] = {"allocation": SHIPPED, "payment": AUTHORIZED, "parcels": (back,)}
+    open_capture = look(SENT, here(CONFIRMED), **facts)
+    assert failed(Step.CAPTURE, "called_off", "p1") not in open_capture.fulfilment
+    known = [*SENT, failed(Step.CAPTURE, "failed", "p1", retry_at=seconds(60))]
+    called_off = look(known, here(CONFIRMED), **facts)
+    assert failed(Step.CAPTURE, "called_off", "p1") in called_off.fulfilment
+
+
 def test_all_delivered_and_paid_completes_the_order() -> None:
     delivered = parcel(ParcelStatus.DELIVERED)
     assert look(
