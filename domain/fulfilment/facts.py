@@ -5,7 +5,7 @@ whatever came twice, late or out of order makes no difference to what is still m
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
@@ -14,12 +14,18 @@ from domain.ids import ReturnId
 from domain.order.parcels import Parcels
 from domain.payment.events import DeclineCode
 
-_NO_PIECES: Mapping[int, int] = MappingProxyType({})
-_NO_MONEY: Mapping[str, int] = MappingProxyType({})
 REST = "rest"
 """The capture of what is still owed once all is shipped; other captures are for one parcel."""
 SURPLUS = "surplus"
 """The refund of what was taken beyond what is owed, as `surplus/1`; others are for a receipt."""
+
+
+def _no_pieces() -> Mapping[int, int]:
+    return MappingProxyType({})
+
+
+def _no_money() -> Mapping[str, int]:
+    return MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +43,8 @@ class AllocationFacts:
     reserved: bool = False
     short: tuple[int, ...] = ()
     committed: bool = False
-    held: Mapping[int, int] = _NO_PIECES
-    shipped: Mapping[int, int] = _NO_PIECES
+    held: Mapping[int, int] = field(default_factory=_no_pieces)
+    shipped: Mapping[int, int] = field(default_factory=_no_pieces)
     restocked: frozenset[str] = frozenset()
 
     @property
@@ -74,9 +80,9 @@ class PaymentFacts:
     decline: DeclineCode | None = None
     held_minor: int = 0
     voided: bool = False
-    captures: Mapping[str, int] = _NO_MONEY
-    refunds: Mapping[str, int] = _NO_MONEY
-    failures: Mapping[str, int] = _NO_MONEY
+    captures: Mapping[str, int] = field(default_factory=_no_money)
+    refunds: Mapping[str, int] = field(default_factory=_no_money)
+    failures: Mapping[str, int] = field(default_factory=_no_money)
     refused: frozenset[str] = frozenset()
 
     @property

@@ -58,7 +58,7 @@ def needs(order: Order, saga: Fulfilment, facts: Facts) -> list[Need]:
     """List the steps that should be open now."""
     if verdict(order, saga, facts) is not None:
         # One after the other: stock that is back can be sold while the money is on its way.
-        wanted = list(_unskipped(saga, _undo(saga, facts)))[:1]
+        wanted = list(_unskipped(saga, _undo(order, saga, facts)))[:1]
     else:
         wanted = list(_unskipped(saga, _forward(order, saga, facts)))
     return [*wanted, *_unskipped(saga, _returns(saga, facts))]
@@ -97,13 +97,12 @@ def _money_verdict(order: Order, saga: Fulfilment, facts: Facts) -> Verdict | No
     return Verdict(OrderStatus.EXPIRED if expires else OrderStatus.REJECTED, authorize.reason)
 
 
-def _undo(saga: Fulfilment, facts: Facts) -> Iterator[Need]:
+def _undo(order: Order, saga: Fulfilment, facts: Facts) -> Iterator[Need]:
     if stock_is_out(saga, facts.allocation):
         yield Step.RELEASE, ""
     if money_is_out(saga, facts.payment):
         yield Step.VOID, ""
-    # What the verdict ends is not owed, also before the order itself says so.
-    if facts.payment.captured_minor > facts.payment.refunded_minor:
+    if surplus_minor(order, facts):
         yield Step.REFUND, surplus_refund(facts.payment)
 
 
@@ -142,10 +141,16 @@ def _uncaptured(saga: Fulfilment, facts: Facts) -> list[str]:
         parcel.shipment_id
         for parcel in facts.parcels
         if facts.payment.authorized
-        and parcel.has_left
+        and (parcel.has_left or _is_unanswered(saga, Step.CAPTURE, parcel.shipment_id))
         and parcel.shipment_id not in facts.payment.captures
         and not is_skipped(saga, Step.CAPTURE, parcel.shipment_id)
     ]
+
+
+def _is_unanswered(saga: Fulfilment, step: Step, subject: str) -> bool:
+    """Whether it may be done already; so its end is waited for, though it is wanted no more."""
+    record = saga.of(step, subject)
+    return record is not None and record.is_unanswered
 
 
 def _settle(order: Order, saga: Fulfilment, facts: Facts) -> Iterator[Need]:
@@ -156,7 +161,7 @@ def _settle(order: Order, saga: Fulfilment, facts: Facts) -> Iterator[Need]:
     )
     if rest_minor(order, facts.payment) and not forgone:
         yield Step.CAPTURE, REST
-    elif surplus_minor(order, facts.payment):
+    elif surplus_minor(order, facts):
         yield Step.REFUND, surplus_refund(facts.payment)
     elif money_is_out(saga, facts.payment):
         yield Step.VOID, ""

@@ -11,8 +11,8 @@ from domain.fulfilment.events import (
     FulfilmentStepTimedOut,
     Step,
 )
-from domain.fulfilment.progress import NO_ANSWER, NO_SCAN
-from domain.fulfilment.state import Condition, Fulfilment, StepRecord
+from domain.fulfilment.progress import NO_SCAN
+from domain.fulfilment.state import NO_ANSWER, Condition, Fulfilment, StepRecord
 from domain.fulfilment.timing import Timing
 from domain.fulfilment.waiting import timers
 

@@ -19,13 +19,12 @@ from domain.fulfilment.events import (
 from domain.fulfilment.needs import Need
 from domain.fulfilment.scene import Changes, Scene
 from domain.fulfilment.standing import is_skipped, unshipped
-from domain.fulfilment.state import Condition, Fulfilment, StepRecord
+from domain.fulfilment.state import NO_ANSWER, Condition, Fulfilment, StepRecord
 from domain.order import decisions
 from domain.order.guards import may_hold
 
 CAPTURE_FAILED = "capture_failed"
 """Why the saga holds an order: nothing more leaves that can't be paid."""
-NO_ANSWER = "no_answer"
 NO_SCAN = "no_scan"
 
 

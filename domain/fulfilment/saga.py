@@ -143,7 +143,10 @@ def _proceed(scene: Scene) -> Changes:
 
 def _release_hold(scene: Scene) -> Changes:
     """Let parcels leave again once no capture fails any more; people's holds are theirs."""
-    failing = any(record.step is Step.CAPTURE and record.reason for record in scene.saga.live())
+    failing = any(
+        record.step is Step.CAPTURE and (record.attempt > 1 or record.reason)
+        for record in scene.saga.live()
+    )
     if scene.order.held_for != CAPTURE_FAILED or failing:
         return Changes()
     if scene.order.status is not OrderStatus.CONFIRMED:

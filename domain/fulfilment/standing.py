@@ -59,10 +59,21 @@ def needs_no_money(order: Order, saga: Fulfilment, payment: PaymentFacts) -> boo
     return not saga.charged or order.owed_minor == 0 or payment.authorized
 
 
-def surplus_minor(order: Order, payment: PaymentFacts) -> int:
-    """How much was taken beyond what is owed, and not given back for that reason."""
-    beyond = _taken_minor(payment) - order.owed_minor
-    return max(0, min(beyond, payment.captured_minor - payment.refunded_minor))
+def surplus_minor(order: Order, facts: Facts) -> int:
+    """How much was taken beyond what is owed, and neither given back nor promised for returns."""
+    payment = facts.payment
+    left = payment.captured_minor - payment.refunded_minor - promised_minor(facts)
+    return max(0, min(_taken_minor(payment) - order.owed_minor, left))
+
+
+def promised_minor(facts: Facts) -> int:
+    """How much is to be given back for returns that have come."""
+    return sum(
+        receipt.refund_minor
+        for each in facts.returns
+        for receipt in each.receipts
+        if receipt.subject not in facts.payment.refunds
+    )
 
 
 def surplus_refund(payment: PaymentFacts) -> str:

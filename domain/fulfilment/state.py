@@ -36,6 +36,10 @@ class Condition(StrEnum):
     SKIPPED = "skipped"
 
 
+NO_ANSWER = "no_answer"
+"""Why a step is stuck whose service was asked again and again."""
+
+
 @dataclass(frozen=True, slots=True)
 class StepRecord:
     """A step for one subject, at its latest attempt.
@@ -62,6 +66,12 @@ class StepRecord:
     def is_live(self) -> bool:
         """Whether something is still to come of it."""
         return self.condition in (Condition.OPEN, Condition.PAUSED, Condition.STUCK)
+
+    @property
+    def is_unanswered(self) -> bool:
+        """Whether the latest attempt may have been done, and may yet be done."""
+        stuck = self.condition is Condition.STUCK and self.reason == NO_ANSWER
+        return stuck or self.condition is Condition.OPEN
 
 
 @dataclass(frozen=True, slots=True)
