@@ -11,6 +11,8 @@ from api.http.openapi import Documentation
 from api.http.readiness import Readiness
 from api.http.server import serve_until_stopped
 from api.http.surface import create_surface
+from api.inventory import query_routes as stock_routes
+from api.inventory.schemas import StockDocument
 from api.order import history_routes, query_routes
 from api.order.documents import (
     OrderDifferenceDocument,
@@ -34,13 +36,19 @@ DOCUMENTATION = Documentation(
     description="Read orders, lists and histories. Writes are in the command API, on the same "
     "origin.",
     url="/openapi/queries.json",
-    models=(OrderDocument, OrderDifferenceDocument, OrderList, OrderHistoryDocument),
+    models=(
+        OrderDocument,
+        OrderDifferenceDocument,
+        OrderList,
+        OrderHistoryDocument,
+        StockDocument,
+    ),
 )
 
 
 def create_query_app(state: QueryState) -> FastAPI:
     app = create_surface(
-        (query_routes.router, history_routes.router, docs.router),
+        (query_routes.router, history_routes.router, stock_routes.router, docs.router),
         direct=query_routes.DIRECT,
         documentation=DOCUMENTATION,
         resources=RESOURCES,
