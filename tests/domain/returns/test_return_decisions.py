@@ -1,78 +1,40 @@
 """The rules of returns: a piece comes back once, and only after it was delivered."""
 
 from collections.abc import Callable
-from functools import partial, reduce
-from types import MappingProxyType
-from uuid import UUID
+from functools import partial
 
-import msgspec
 import pytest
 
-from domain.ids import ReturnId, Sku
+from domain.ids import Sku
 from domain.order.state import Order
 from domain.returns import decisions, guards
 from domain.returns.decisions import LineToReceive
 from domain.returns.events import (
     ReceivedLine,
-    ReturnApproved,
-    ReturnCancelled,
-    ReturnedLine,
     ReturnEvent,
     ReturnReason,
     ReturnReceived,
-    ReturnRefunded,
-    ReturnRequested,
 )
-from domain.returns.state import RETURNS, Returns, ReturnStage, evolve
-from domain.returns.status import (
-    ReturnStatus,
-    return_requested_pieces,
-    return_status,
-    returned_pieces,
-)
+from domain.returns.state import Returns
 from domain.shipment.pieces import LineRequest
 from domain.shipment.state import Shipments
 from tests.domain.orders import ORDER_ID, line, refused
+from tests.domain.returns.given import (
+    DELIVERED,
+    R1,
+    R2,
+    approved,
+    asked,
+    called_off,
+    received,
+    refunded,
+    requested,
+)
 from tests.domain.shipment.parcels import (
-    P2,
     confirmed,
-    created,
-    delivered,
-    dispatched,
-    given,
     on_its_way,
     wanted,
 )
-
-R1, R2 = ReturnId(UUID(int=21)), ReturnId(UUID(int=22))
-DELIVERED = given(created(quantity=3), dispatched(), delivered(), created(P2), dispatched(P2))
-"""Of 5 pieces of A, 3 were delivered, and 2 are on their way."""
-
-
-def requested(return_id: ReturnId = R1, quantity: int = 2) -> ReturnRequested:
-    lines = (ReturnedLine(1, Sku("A"), quantity),)
-    return ReturnRequested(ORDER_ID, return_id, lines, ReturnReason.SIZE, "too small")
-
-
-def approved(return_id: ReturnId = R1) -> ReturnApproved:
-    return ReturnApproved(ORDER_ID, return_id)
-
-
-def received(return_id: ReturnId = R1, number: int = 1, quantity: int = 1) -> ReturnReceived:
-    lines = (ReceivedLine(1, Sku("A"), quantity, 0),)
-    return ReturnReceived(ORDER_ID, return_id, number, lines, 100)
-
-
-def refunded(return_id: ReturnId = R1, number: int = 1) -> ReturnRefunded:
-    return ReturnRefunded(ORDER_ID, return_id, number, 100)
-
-
-def called_off(return_id: ReturnId = R1) -> ReturnCancelled:
-    return ReturnCancelled(ORDER_ID, return_id, "kept")
-
-
-def asked(*events: ReturnEvent) -> Returns | None:
-    return reduce(evolve, events, None)
 
 
 def request(
@@ -263,71 +225,3 @@ def test_a_return_of_another_order_is_not_known(returns: Returns | None) -> None
     ]
     for decision in decide:
         assert refused(decision).code == "unknown_return"
-
-
-S, G = ReturnStatus, ReturnStage
-
-
-@pytest.mark.parametrize(
-    ("events", "status", "stage", "asked_back", "back"),
-    [
-        ((requested(),), S.REQUESTED, G.REQUESTED, 2, 0),
-        ((requested(), approved()), S.IN_PROGRESS, G.APPROVED, 2, 0),
-        ((requested(), approved(), received()), S.IN_PROGRESS, G.PARTIALLY_RECEIVED, 2, 1),
-        ((requested(), approved(), received(quantity=2)), S.RETURNED, G.RECEIVED, 2, 2),
-        (
-            (requested(), approved(), received(quantity=2), refunded()),
-            *(S.RETURNED, G.REFUNDED, 2, 2),
-        ),
-        ((requested(), approved(), received(), called_off()), S.RETURNED, G.RECEIVED, 1, 1),
-        ((requested(), called_off()), S.NONE, G.CANCELLED, 0, 0),
-    ],
-)
-def test_the_return_axis_tells_how_far_returns_have_come(
-    events: tuple[ReturnEvent, ...],
-    status: ReturnStatus,
-    stage: ReturnStage,
-    asked_back: int,
-    back: int,
-) -> None:
-    returns = asked(*events)
-    assert returns is not None
-    assert (return_status(returns), returns.returns[0].stage) == (status, stage)
-    assert return_requested_pieces(returns).get(1, 0) == asked_back
-    assert returned_pieces(returns).get(1, 0) == back
-
-
-def test_an_order_without_returns_has_none() -> None:
-    assert return_status(None) is ReturnStatus.NONE
-    assert (return_requested_pieces(None), returned_pieces(None)) == ({}, {})
-
-
-@pytest.mark.parametrize(
-    ("others", "status"),
-    [
-        ((requested(R2),), S.IN_PROGRESS),
-        ((requested(R2), called_off(R2)), S.RETURNED),
-        ((requested(R2), approved(R2), received(R2, quantity=2)), S.RETURNED),
-    ],
-)
-def test_the_return_axis_is_of_all_returns_together(
-    others: tuple[ReturnEvent, ...], status: ReturnStatus
-) -> None:
-    returns = asked(requested(), approved(), received(quantity=2), *others)
-    assert return_status(returns) is status
-
-
-def test_returns_survive_a_snapshot() -> None:
-    def plain(value: object) -> object:
-        assert isinstance(value, MappingProxyType)
-        return dict(value)
-
-    returns = asked(requested(), approved(), received(), refunded())
-    encoded = msgspec.json.encode(returns, enc_hook=plain)
-    assert msgspec.json.decode(encoded, type=RETURNS.state) == returns
-
-
-def test_an_event_of_a_return_that_nobody_asked_for_crashes() -> None:
-    for before in (None, asked(requested(R2))):
-        with pytest.raises(AssertionError):
-            evolve(before, approved())
