@@ -9,9 +9,17 @@ from domain.events import DomainEvent
 
 
 def address_events(
-    events: Sequence[DomainEvent], request: Request, ports: Ports, *, occurred_at: datetime
+    events: Sequence[DomainEvent],
+    request: Request,
+    ports: Ports,
+    *,
+    occurred_at: datetime,
+    caused_by: str | None = None,
 ) -> tuple[tuple[Envelope, DomainEvent], ...]:
-    """Give each event of one decision an envelope; all share the command as their cause."""
+    """Give each event of one decision an envelope.
+
+    Their cause is the command or, where an event led to it, that event: `caused_by`.
+    """
     return tuple(
         (
             Envelope(
@@ -19,7 +27,7 @@ def address_events(
                 occurred_at=occurred_at,
                 actor=request.actor,
                 correlation_id=request.correlation_id,
-                causation_id=request.command_id,
+                causation_id=caused_by or request.command_id,
                 command_id=request.command_id,
                 traceparent=request.traceparent,
             ),

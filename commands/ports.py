@@ -97,12 +97,12 @@ class Stream(Generic[S]):
 class Write:
     """Events to add to one stream, as it was when they were decided.
 
-    Attributes: of_order: whether they belong to the append's order, and are in its history.
+    Attributes: order_id: whose history they are in; None: no order's, such as stock.
     """
 
     stream: Stream[Any]
     events: Sequence[tuple[Envelope, DomainEvent]]
-    of_order: bool = True
+    order_id: OrderId | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,21 +110,20 @@ class Append:
     """Events to add to some streams, and everything that commits with them or not at all.
 
     Attributes:
-        order_id: whose history it is; it also holds the names. None for stock without an order.
         writes: where nothing is written, nothing is stored but the answer.
         read: streams that the decision rests on without writing them: they must not have moved.
         customer_id: whose key seals the personal data in the events; None: there is none in them.
-        unique: claims on names that only one order may hold: scope -> name.
+        unique: claims on names that only one order may hold: scope -> name. `holder` gets them.
         answer: stored under the request's idempotency key; its position is set by the store.
     """
 
-    order_id: OrderId | None
     writes: Sequence[Write]
     request: Request
     answer: Answer
     customer_id: CustomerId | None = None
     read: Sequence[Stream[Any]] = ()
     unique: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    holder: OrderId | None = None
 
 
 class VersionConflictError(Exception):
@@ -159,6 +158,10 @@ class EventStore(Protocol):
         self, wanted: Sequence[tuple[StreamId, Aggregate[Any, Any]]]
     ) -> Sequence[Stream[Any]]:
         """Read several streams as they are at one moment. Raises StoreUnavailableError."""
+        ...
+
+    async def streams_under(self, prefixes: Sequence[str]) -> Sequence[StreamId]:
+        """List the streams whose names begin with one of these. Raises StoreUnavailableError."""
         ...
 
     async def holder_of(self, scope: str, name: str) -> OrderId | None:

@@ -13,7 +13,7 @@ OrderNumber = NewType("OrderNumber", str)
 ShipmentId = NewType("ShipmentId", UUID)
 ReturnId = NewType("ReturnId", UUID)
 StreamId = NewType("StreamId", str)
-"""One aggregate's events: `order-<uuid>`, `stock-<location>/<sku>`."""
+"""One aggregate's events: `order-<uuid>`, `stock-<sku>/<location>`."""
 
 ORDER_NUMBER_ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 """Digits and letters that can't be mistaken for one another: no 0, O, 1 or I."""
@@ -45,8 +45,13 @@ def fulfilment_stream(order_id: OrderId) -> StreamId:
 
 
 def stock_stream(location: str, sku: Sku) -> StreamId:
-    """A location has no slash, so the first one ends it, whatever the sku holds."""
-    return StreamId(f"stock-{location}/{sku}")
+    """A location has no slash, so the last one begins it, whatever the sku holds."""
+    return StreamId(f"{stock_streams_prefix(sku)}{location}")
+
+
+def stock_streams_prefix(sku: Sku) -> str:
+    """What the streams of a sku begin with, and those of some other skus: one with a slash."""
+    return f"stock-{sku}/"
 
 
 def format_order_number(draw: int) -> OrderNumber:

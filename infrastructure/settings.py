@@ -11,6 +11,8 @@ from typing import Annotated
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from domain.fulfilment.timing import Timing
+
 Port = Annotated[int, Field(ge=1, le=65_535)]
 
 
@@ -78,6 +80,12 @@ class SealerSettings(_Group):
     seal_every_s: float = Field(default=60.0, gt=0)
 
 
+class FulfilmentSettings(_Group):
+    """How long the saga waits for whom, as JSON, where it differs: `{"reserve_s": 600}`."""
+
+    saga_timing: Timing = Timing()
+
+
 class TokenSettings(_Group):
     """Whose tokens are accepted."""
 
@@ -114,6 +122,10 @@ class Settings:
     @cached_property
     def sealer(self) -> SealerSettings:
         return SealerSettings()
+
+    @cached_property
+    def fulfilment(self) -> FulfilmentSettings:
+        return FulfilmentSettings()
 
     @cached_property
     def tokens(self) -> TokenSettings:

@@ -36,6 +36,7 @@ def an_order(customer_id: str = "c-17850", **changes: Any) -> Body:
             "country": "GB",
         },
         "payment_token": "tok_visa",
+        "fulfilment": "elsewhere",
         **changes,
     }
 

@@ -13,6 +13,8 @@ SERVICES = {
     "relay": "infrastructure.processes.relay",
     "projector": "infrastructure.processes.projector",
     "sealer": "infrastructure.processes.sealer",
+    "fulfilment": "infrastructure.services.fulfilment",
+    "inventory": "infrastructure.services.inventory",
 }
 
 

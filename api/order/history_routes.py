@@ -11,12 +11,13 @@ from starlette.responses import Response
 from api.http.access import authorize, owner
 from api.http.fields import LARGEST_POSITION, Digits
 from api.http.openapi import path, query, reads, responses
+from api.http.parameters import parameters
 from api.http.problems import not_found
 from api.http.ready_json import ReadyJson
 from api.order.cursor import LONGEST_CURSOR, bad_cursor, read_cursor, write_cursor
 from api.order.documents import OrderHistoryDocument
 from api.order.past import shows_personal
-from api.order.paths import order_id, parameters
+from api.order.paths import order_id
 from api.order.query_routes import CORRELATED, READERS_OF_THE_PAST
 from api.order.state import query_ports
 from api.order.views import PRIVATE

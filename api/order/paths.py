@@ -1,41 +1,25 @@
 """What every order route reads from its address."""
 
 import re
-from typing import TypeVar
 from uuid import UUID
 
 import msgspec
-from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 
-from api.http.problems import ProblemError, not_found
-from api.http.validation import invalid_parameters
+from api.http.problems import not_found
 from domain.ids import OrderId
-
-M = TypeVar("M", bound=BaseModel)
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 def order_id(request: Request) -> OrderId:
     """Give the order's id. What is no UUID names no order, and answers as a missing one does."""
-    sent: str = request.path_params["order_id"]
+    return OrderId(uuid_in(request, "order_id"))
+
+
+def uuid_in(request: Request, name: str) -> UUID:
+    """Give the UUID in a part of the address. Raises ProblemError 404 if it isn't one."""
+    sent: str = request.path_params[name]
     if not _UUID.fullmatch(sent):
         raise not_found()
-    return OrderId(msgspec.convert(sent, UUID))  # as UUID(sent), in C
-
-
-def no_parameters(request: Request) -> None:
-    """Refuse query parameters on a route that has none, so that a typo is seen."""
-    if request.scope["query_string"] and request.query_params:
-        raise ProblemError(
-            422, "invalid_request", "this takes no query parameters; check the address"
-        )
-
-
-def parameters(request: Request, model: type[M]) -> M:
-    """Read the query parameters; of one that is given twice, the last. Raises ProblemError 422."""
-    try:
-        return model.model_validate(dict(request.query_params))
-    except ValidationError as error:
-        raise invalid_parameters(error.errors(include_url=False)) from error
+    return msgspec.convert(sent, UUID)  # as UUID(sent), in C

@@ -14,12 +14,13 @@ from api.http.direct import DirectRoute
 from api.http.fields import Digits, Identifier128
 from api.http.headers import preferred_wait_s
 from api.http.openapi import Responses, header, path, query, reads, responses
+from api.http.parameters import parameters
 from api.http.problems import not_found
 from api.http.ready_json import ReadyJson
 from api.order.cursor import LONGEST_CURSOR, read_cursor, write_cursor
 from api.order.documents import OrderDifferenceDocument, OrderDocument, OrderList
 from api.order.past import OrderParameters, answer_past
-from api.order.paths import order_id, parameters
+from api.order.paths import order_id
 from api.order.state import query_ports
 from api.order.views import PRIVATE, answer_view
 from domain.envelope import Role

@@ -70,6 +70,13 @@ class PlaceOrderBody(Strict):
     payment: Annotated[
         Literal["settled_elsewhere"] | None, Field(description="Instead of a payment_token")
     ] = None
+    fulfilment: Annotated[
+        Literal["ordertrail", "elsewhere"] | None,
+        Field(
+            description="Who sees to stock, money and parcels; by default we do where there is a "
+            "payment_token. Elsewhere: the order is only told here, and nothing is charged"
+        ),
+    ] = None
     placed_at: Annotated[
         Moment | None, Field(description="When it was taken, if that was elsewhere; not in future")
     ] = None
@@ -112,7 +119,13 @@ class PlaceOrderBody(Strict):
             if self.payment is None
             else PaymentMethod.SETTLED_ELSEWHERE,
             placed_at=self.placed_at,
+            fulfilled_here=self._is_ours(),
         )
+
+    def _is_ours(self) -> bool:
+        if self.fulfilment is None:
+            return self.payment_token is not None
+        return self.fulfilment == "ordertrail"
 
 
 class LineToCancelBody(Strict):

@@ -33,11 +33,6 @@ class QueryState:
     access_log: AccessLog = log_access
 
 
-def command_ports(request: Request) -> Ports:
-    ports: Ports = request.app.state.ports
-    return ports
-
-
 def query_ports(request: Request) -> QueryPorts:
     ports: QueryPorts = request.app.state.ports
     return ports

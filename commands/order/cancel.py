@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from commands.attempts import until_unmoved
-from commands.envelopes import address_events
-from commands.order.answers import order_answer
-from commands.ports import Answer, Append, Ports, Request, Stream, Write
+from commands.order.change import Decision, Target, change_order
+from commands.order.file import OrderFile
+from commands.ports import Answer, Ports, Request
 from domain.errors import DomainError
-from domain.ids import CustomerId, OrderId, order_stream
+from domain.ids import CustomerId, OrderId
 from domain.order import decisions
 from domain.order.decisions import LineToCancel
-from domain.order.events import CancelReason, OrderEvent
-from domain.order.state import ORDER, Order
+from domain.order.events import CancelReason
+from domain.order.state import Order
+from domain.shipment.status import parcels_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,63 +41,26 @@ async def cancel_order(command: CancelOrder, request: Request, ports: Ports) -> 
 
     Raises:
         DomainError: `order_not_found` (also for another customer's); a rule of
-            `decisions.cancel` or `cancel_lines`; `cancelled_in_the_future`;
+            `decisions.request_cancellation` or `cancel_lines`; `cancelled_in_the_future`;
             `idempotency_key_reused`; `stale_view`;
             `too_much_contention` after five version conflicts in a row.
         StoreUnavailableError: nothing is known to be stored.
     """
-    async with ports.turns.of(order_stream(command.order_id)):
-        return await until_unmoved(lambda: _try(command, request, ports))
-
-
-async def _try(command: CancelOrder, request: Request, ports: Ports) -> Answer:
-    stream = await ports.store.load(order_stream(command.order_id), ORDER)
-    order = _owned(stream, command)
-    # After the load: whoever changed what was loaded has stored their answer by then.
-    earlier = await ports.store.find_answer(request)
-    if earlier is not None:
-        return earlier
-    if command.if_position not in (None, stream.position):
-        raise DomainError(
-            "stale_view", "the order has changed since", extra={"position": stream.position}
-        )
-    return await ports.store.append(_decide(command, order, stream, request, ports))
-
-
-def _owned(stream: Stream[Order], command: CancelOrder) -> Order:
-    order = stream.state
-    if order is None or command.owner not in (None, order.customer_id):
-        raise DomainError("order_not_found", "there is no such order")
-    return order
-
-
-def _decide(
-    command: CancelOrder, order: Order, stream: Stream[Order], request: Request, ports: Ports
-) -> Append:
-    now = ports.clock.now()
-    if command.cancelled_at is not None and command.cancelled_at > now:
+    if command.cancelled_at is not None and command.cancelled_at > ports.clock.now():
         raise DomainError(
             "cancelled_in_the_future", "cancelled_at is after now", field="/cancelled_at"
         )
-    events: tuple[OrderEvent, ...]
-    if command.lines is None:
-        events = decisions.cancel(order, reason=command.reason, reason_code=command.reason_code)
-    else:
-        events = decisions.cancel_lines(
-            order,
-            lines=command.lines,
-            reason=command.reason,
-            reason_code=command.reason_code,
-        )
-    return Append(
-        order_id=order.order_id,
-        writes=[
-            Write(
-                stream,
-                address_events(events, request, ports, occurred_at=command.cancelled_at or now),
+
+    def decide(order: Order, file: OrderFile) -> Decision:
+        parcels = parcels_of(file.shipments.state)
+        reason, code = command.reason, command.reason_code
+        if command.lines is None:
+            events = decisions.request_cancellation(order, parcels, reason=reason, reason_code=code)
+        else:
+            events = decisions.cancel_lines(
+                order, parcels, lines=command.lines, reason=reason, reason_code=code
             )
-        ],
-        request=request,
-        answer=order_answer(stream, events),
-        customer_id=order.customer_id,
-    )
+        return Decision(file.order, events, read=[file.shipments], occurred_at=command.cancelled_at)
+
+    target = Target(command.order_id, command.owner, command.if_position)
+    return await change_order(target, decide, request, ports)

@@ -44,8 +44,7 @@ async def _try(command: ForgetPersonalData, request: Request, ports: Ports) -> A
     addressed = address_events(events, request, ports, occurred_at=ports.clock.now())
     return await ports.store.append(
         Append(
-            order_id=order.order_id,
-            writes=[Write(stream, addressed)],
+            writes=[Write(stream, addressed, order.order_id)],
             request=request,
             answer=order_answer(stream, events),
         )

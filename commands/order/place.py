@@ -99,17 +99,18 @@ def _decide(command: PlaceOrder, request: Request, ports: Ports) -> Append:
     )
     stream: Stream[Order] = Stream.unwritten(order_stream(order_id))
     return Append(
-        order_id=order_id,
         writes=[
             Write(
                 stream,
                 address_events(events, request, ports, occurred_at=command.placed_at or now),
+                order_id,
             )
         ],
         request=request,
         answer=order_answer(stream, events),
         customer_id=command.customer_id,
         unique=_names(order_number, client_id, command.external_reference),
+        holder=order_id,
     )
 
 

@@ -47,9 +47,11 @@ class FulfilmentStarted:
 
 @dataclass(frozen=True, slots=True)
 class FulfilmentStepStarted:
-    """Attributes: subject: which parcel, return or refund, where there may be several; else ''.
+    """A service is asked to do it; again with the same attempt: to say what came of it.
 
-    due_at: when somebody should look, or the saga acts by itself; None: it waits for ever.
+    Attributes:
+        subject: which parcel, return or refund, where there may be several; else ''.
+        due_at: when somebody should look, or the saga acts by itself; None: it waits for ever.
     """
 
     order_id: OrderId
@@ -69,18 +71,24 @@ class FulfilmentStepDone:
 
 @dataclass(frozen=True, slots=True)
 class FulfilmentStepFailed:
-    """Attributes: reason: a word that can be counted, such as `declined` or `short_stock`."""
+    """One attempt came to nothing, or is wanted no more.
+
+    Attributes:
+        reason: a word that can be counted, such as `card_declined` or `short_stock`.
+        retry_at: when the next attempt begins; None: by itself there is none.
+    """
 
     order_id: OrderId
     step: Step
     subject: str
     attempt: int
     reason: str
+    retry_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
 class FulfilmentStepTimedOut:
-    """The time of a step ran out, by the database's clock."""
+    """The time of a step ran out, or the pause after it, by the database's clock."""
 
     order_id: OrderId
     step: Step

@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TypeAlias
 
-from domain.ids import OrderId, Sku
+from domain.ids import OrderId, ShipmentId, Sku
 from domain.inventory.location import Location
 from domain.money import Currency
 
@@ -130,7 +130,10 @@ StockEvent: TypeAlias = (
 
 @dataclass(frozen=True, slots=True)
 class AllocatedLine:
-    """Attributes: location: where the pieces lie; a line may be split over several."""
+    """Pieces of one line at one location; a line may be split over several.
+
+    Attributes: backordered: how many of `quantity` were not there yet when they were reserved.
+    """
 
     line_number: int
     sku: Sku
@@ -141,7 +144,10 @@ class AllocatedLine:
 
 @dataclass(frozen=True, slots=True)
 class ShortLine:
-    """A line that could not be had. Attributes: available: pieces of all locations."""
+    """A line that could not be had.
+
+    Attributes: available: pieces of all locations that earlier lines of the sku had left for it.
+    """
 
     line_number: int
     sku: Sku
@@ -175,6 +181,8 @@ class AllocationCommitted:
 class AllocationReleased:
     """What was still held is for sale again: all of it, or the pieces of cancelled lines.
 
+    Where it is the first event, the order was off before anything was held, and nothing will be.
+
     Attributes: expired: because the time ran out, not because somebody asked.
     """
 
@@ -185,9 +193,25 @@ class AllocationReleased:
 
 @dataclass(frozen=True, slots=True)
 class AllocationShipped:
-    """Pieces of the allocation have left with a parcel."""
+    """A parcel has left with these pieces of the allocation.
+
+    Attributes: lines: without pieces that had left before, and came back to the sender.
+    """
 
     order_id: OrderId
+    shipment_id: ShipmentId
+    lines: tuple[AllocatedLine, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AllocationRestocked:
+    """Pieces that came with a return are for sale again, where they had left from.
+
+    Attributes: subject: which receipt of which return, as the saga's step names it.
+    """
+
+    order_id: OrderId
+    subject: str
     lines: tuple[AllocatedLine, ...]
 
 
@@ -197,4 +221,5 @@ AllocationEvent: TypeAlias = (
     | AllocationCommitted
     | AllocationReleased
     | AllocationShipped
+    | AllocationRestocked
 )

@@ -90,15 +90,24 @@ class PaymentCaptureFailed:
 
 @dataclass(frozen=True, slots=True)
 class PaymentVoidRequested:
+    """The payment is closed: nothing is authorized or captured any more.
+
+    Attributes:
+        attempt: with a number it is only about that attempt, whose authorization came when
+            nobody wanted it any more; the payment itself stays as it is.
+    """
+
     order_id: OrderId
+    attempt: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PaymentVoided:
-    """What was authorized and not captured is the customer's again."""
+    """What was authorized and not captured is the customer's again. `attempt`: as asked for."""
 
     order_id: OrderId
     amount_minor: int
+    attempt: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

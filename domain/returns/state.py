@@ -39,11 +39,13 @@ class Receipt:
     Attributes:
         receipt_number: from 1 in its return.
         refund_minor: what is owed for them, in minor units of the order's currency.
+        restock: how many of them can be sold again.
         refunded: it was given back, or was never ours to give.
     """
 
     receipt_number: int
     refund_minor: int
+    restock: int
     refunded: bool = False
 
 
@@ -127,7 +129,8 @@ def _moved(
             received = dict(one.received)
             for line in event.lines:
                 received[line.line_number] = received.get(line.line_number, 0) + line.quantity
-            receipt = Receipt(event.receipt_number, event.refund_minor)
+            restock = sum(line.restock for line in event.lines)
+            receipt = Receipt(event.receipt_number, event.refund_minor, restock)
             return replace(
                 one, received=MappingProxyType(received), receipts=(*one.receipts, receipt)
             )

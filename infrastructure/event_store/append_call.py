@@ -40,12 +40,12 @@ class KeptAnswer:
 class StoredAppend:
     """One append, ready to be sent: all of it is stored, or nothing.
 
-    Attributes: orderless: streams among them that belong to no order, such as stock.
+    Attributes: order_id: who holds the names; orders: whose each stream is, if an order's.
     """
 
     events: Sequence[StoredEvent]
     order_id: OrderId | None = None
-    orderless: frozenset[str] = frozenset()
+    orders: Mapping[str, OrderId] = field(default_factory=lambda: MappingProxyType({}))
     expected: Mapping[StreamId, int] = field(default_factory=lambda: MappingProxyType({}))
     unique: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     answer: KeptAnswer | None = None
@@ -81,7 +81,7 @@ def parameters(appends: Sequence[StoredAppend]) -> Sequence[Any]:
             e.originator_version,
             e.topic,
             e.state,
-            None if e.originator_id in append.orderless else append.order_id,
+            append.orders.get(str(e.originator_id)),
         )
         for n, append in numbered
         for e in append.events

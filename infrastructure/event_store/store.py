@@ -40,6 +40,15 @@ KEY_RACES = 3
 """Two processes that make the same customer's key at once agree within two rounds."""
 READ_ATTEMPTS = 3
 READ_WITHIN_S, PING_WITHIN_S = 3.0, 0.8
+# In the "C" collation nothing that begins with a prefix sorts behind prefix + U+10FFFF.
+STREAMS_UNDER = """
+SELECT e.originator_id FROM unnest(%s::text[]) AS p (prefix)
+CROSS JOIN LATERAL (
+    SELECT originator_id FROM events
+    WHERE originator_id >= p.prefix AND originator_id < p.prefix || chr(1114111)
+      AND originator_version = 1
+    OFFSET 0) e
+"""
 HOLDER = "SELECT order_id FROM unique_names WHERE scope = %s AND name = %s"
 FIND_ANSWER = (
     "SELECT fingerprint, answer, position FROM answers"
@@ -107,6 +116,10 @@ class PostgresEventStore:
         """See whether the store can be read. Raises StoreUnavailableError."""
         await self._read("SELECT 1", [], within_s=PING_WITHIN_S)
 
+    async def streams_under(self, prefixes: Sequence[str]) -> Sequence[StreamId]:
+        rows = await self._read(STREAMS_UNDER, [list(prefixes)])
+        return [StreamId(row["originator_id"]) for row in rows]
+
     async def holder_of(self, scope: str, name: str) -> OrderId | None:
         rows = await self._read(HOLDER, [scope, name])
         return OrderId(rows[0]["order_id"]) if rows else None
@@ -166,8 +179,8 @@ class PostgresEventStore:
         touched = [*(write.stream for write in append.writes), *append.read]
         return StoredAppend(
             events=[event for write in append.writes for event in self._events(write, customer)],
-            order_id=append.order_id,
-            orderless=frozenset(w.stream.stream for w in append.writes if not w.of_order),
+            order_id=append.holder,
+            orders={w.stream.stream: w.order_id for w in append.writes if w.order_id is not None},
             expected={stream.stream: stream.version for stream in touched},
             unique=append.unique,
             answer=self._kept(append),

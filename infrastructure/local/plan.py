@@ -23,7 +23,15 @@ from infrastructure.local.service import Service
 from infrastructure.local.supervisor import Plan, Step, Tier
 
 DATABASE = "ordertrail"
-SERVICES = ("command-api", "query-api", "relay", "projector", "sealer")
+SERVICES = (
+    "command-api",
+    "query-api",
+    "relay",
+    "projector",
+    "sealer",
+    "fulfilment",
+    "inventory",
+)
 PORTS = ("postgres", "redis", "kafka", "kafka-controller", "s3", *INNER_PORTS, *SERVICES)
 SEAL_BUCKET = "ordertrail-seals"
 SERVICE_LOGIN, SERVICE_ROLE = "ordertrail", "ordertrail_service"

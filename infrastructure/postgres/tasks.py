@@ -26,6 +26,11 @@ INSERT INTO tasks (queue, key, order_id, due_at)
 SELECT %s, * FROM unnest(%s::text[], %s::uuid[], %s::timestamptz[])
 ON CONFLICT (queue, key) DO NOTHING
 """
+SOONER = """
+INSERT INTO tasks (queue, key, order_id, due_at)
+SELECT %s, * FROM unnest(%s::text[], %s::uuid[], %s::timestamptz[])
+ON CONFLICT (queue, key) DO UPDATE SET due_at = least(tasks.due_at, excluded.due_at)
+"""
 # SKIP LOCKED: two workers that look at once take different tasks.
 TAKE = """
 UPDATE tasks t SET due_at = clock_timestamp() + make_interval(secs => %(lease_s)s),
@@ -36,12 +41,16 @@ FROM (SELECT queue, key FROM tasks
 WHERE t.queue = due.queue AND t.key = due.key
 RETURNING t.queue, t.key, t.order_id, t.due_at, t.tries, t.problem
 """
-DONE = "DELETE FROM tasks WHERE queue = %s AND key = ANY(%s)"
-# Not where somebody else has taken it since: their lease counts.
-PUT_OFF = """
-UPDATE tasks SET due_at = clock_timestamp() + make_interval(secs => %s), problem = %s
-WHERE queue = %s AND key = %s AND tries = %s
-"""
+# What was taken is only its taker's: not where the lease has run out and somebody else has it,
+# nor where somebody wants it sooner since.
+_TAKEN = "queue = %(queue)s AND key = %(key)s AND tries = %(tries)s AND due_at = %(due_at)s"
+DONE = f"DELETE FROM tasks WHERE {_TAKEN}"  # noqa: S608 - a constant of ours
+AGAIN = f"UPDATE tasks SET due_at = %(again_at)s, tries = 0, problem = NULL WHERE {_TAKEN}"  # noqa: S608
+PUT_OFF = f"""
+UPDATE tasks SET due_at = clock_timestamp() + make_interval(secs => %(seconds)s),
+                 problem = %(problem)s
+WHERE {_TAKEN}
+"""  # noqa: S608
 LIST = "SELECT queue, key, order_id, due_at, tries, problem FROM tasks"
 
 
@@ -75,18 +84,30 @@ class Tasks:
             keys, orders, due = zip(*tasks, strict=True)
             await self._run(PUT, [queue, list(keys), list(orders), list(due)])
 
+    async def sooner(self, queue: str, tasks: Collection[tuple[str, OrderId, datetime]]) -> None:
+        """Add (key, order, due at); one that is there already comes due at the earlier time.
+
+        So of two who look at one order at once, the one who knows less can't have it sleep in.
+        """
+        if tasks:
+            keys, orders, due = zip(*tasks, strict=True)
+            await self._run(SOONER, [queue, list(keys), list(orders), list(due)])
+
     async def take(self, queue: str, *, lease_s: float, limit: int) -> Sequence[Task]:
         """Lease what is due; what is neither done nor put off by then comes due again."""
         return await self._run(TAKE, {"queue": queue, "lease_s": lease_s, "limit": limit})
 
-    async def done(self, queue: str, keys: Collection[str]) -> None:
-        """Remove tasks; those that are not there are no matter."""
-        if keys:
-            await self._run(DONE, [queue, list(keys)])
+    async def done(self, task: Task) -> None:
+        """Remove a taken task; nothing, if it is somebody else's by now."""
+        await self._run(DONE, _taken(task))
+
+    async def again(self, task: Task, due_at: datetime) -> None:
+        """Have a taken task come due at another time, as if it had never been tried."""
+        await self._run(AGAIN, {**_taken(task), "again_at": due_at})
 
     async def put_off(self, task: Task, *, seconds: float, problem: str) -> None:
         """Have a taken task come due again, and say why."""
-        values = [seconds, problem[:LONGEST_PROBLEM], task.queue, task.key, task.tries]
+        values = {**_taken(task), "seconds": seconds, "problem": problem[:LONGEST_PROBLEM]}
         await self._run(PUT_OFF, values)
 
     async def of_order(self, order_id: UUID) -> Sequence[Task]:
@@ -106,3 +127,7 @@ class Tasks:
                         return await cursor.fetchall() if cursor.description else []
         except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
             raise UnavailableError("postgres", str(error)) from error
+
+
+def _taken(task: Task) -> dict[str, Any]:
+    return {"queue": task.queue, "key": task.key, "tries": task.tries, "due_at": task.due_at}

@@ -51,4 +51,4 @@ def _forget(recorded: Recorded[DomainEvent]) -> Recorded[DomainEvent]:
     if not hasattr(recorded.event, "personal"):
         return recorded
     change: dict[str, Any] = {"personal": FORGOTTEN}
-    return replace(recorded, event=replace(recorded.event, **change))
+    return recorded._replace(event=replace(recorded.event, **change))

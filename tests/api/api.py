@@ -48,6 +48,7 @@ ORDER: Mapping[str, Any] = {
         "country": "GB",
     },
     "payment_token": "tok_visa",
+    "fulfilment": "elsewhere",
 }
 JSON = {"Content-Type": "application/json"}
 READS = ("GET", "HEAD", "OPTIONS")

@@ -40,7 +40,7 @@ CREATE TABLE bench.events (LIKE public.events INCLUDING ALL);
 CREATE SEQUENCE bench.position CACHE 1;
 """
 INSERT = (
-    "INSERT INTO bench.events VALUES ('order-' || uuidv7(), 1, 'order.placed.v1', '\\x{state}',"
+    "INSERT INTO bench.events VALUES ('order-' || uuidv7(), 1, 'order.placed.v2', '\\x{state}',"
     " nextval('bench.position'), clock_timestamp(), uuidv7());\n"
 )
 
@@ -163,7 +163,7 @@ class _Stock:
         appended = 0
         while time.perf_counter() < stop_at:
             stream = f"order-{uuid_utils.compat.uuid7()}"
-            event = StoredEvent(stream, 1, "order.placed.v1", self._state)
+            event = StoredEvent(stream, 1, "order.placed.v2", self._state)
             self._recorder.insert_events([event])
             appended += 1
         return appended

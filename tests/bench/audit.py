@@ -27,7 +27,7 @@ ORDERS_AT_ONCE = 5_000
 SEAL_EVENTS = 10_000
 CURSOR_ROWS = 2_000
 BARE = "bare read"
-TYPE = "order.placed.v1"
+TYPE = "order.placed.v2"
 NO_HASH = "0" * 64
 
 

@@ -49,7 +49,7 @@ def stock_recorder() -> ASGIApp:
     @app.post("/v1/orders", status_code=201)
     async def place(body: PlaceOrderBody, request: Request) -> dict[str, Any]:
         stream = f"order-{uuid_utils.compat.uuid7()}"
-        event = StoredEvent(stream, 1, "order.placed.v1", await request.body())
+        event = StoredEvent(stream, 1, "order.placed.v2", await request.body())
         await run_in_threadpool(recorder.insert_events, [event])
         return {**ANSWER, "status": body.currency}
 

@@ -29,7 +29,7 @@ LATER_BYTES = 400
 """Of a state that holds no personal data, which is what comes after an order was placed."""
 EVENTS = """
 INSERT INTO events
-SELECT 'order-' || o.id, version, 'order.placed.v1',
+SELECT 'order-' || o.id, version, 'order.placed.v2',
        CASE WHEN version = 1 THEN s.state ELSE substring(s.state FOR %(later)s) END,
        o.n * %(each)s + version, clock_timestamp(), o.id
 FROM (SELECT %(state)s::bytea AS state) AS s,

@@ -62,6 +62,7 @@ def place_bodies() -> Iterator[tuple[str, bytes]]:
                 "country": "GB",
             },
             "payment_token": "tok_visa",
+            "fulfilment": "elsewhere",
         }
     )
     template = body.replace(b"@REFERENCE", b"%b").replace(b"@CUSTOMER", b"c-%05d")
@@ -107,9 +108,12 @@ def _append(ports: Ports, number: int) -> Append:
     )
     stream: Stream[Order] = Stream.unwritten(order_stream(order_id))
     return Append(
-        order_id=order_id,
         writes=[
-            Write(stream, address_events(events, request, ports, occurred_at=datetime.now(UTC)))
+            Write(
+                stream,
+                address_events(events, request, ports, occurred_at=datetime.now(UTC)),
+                order_id,
+            )
         ],
         request=request,
         answer=order_answer(stream, events),

@@ -174,6 +174,7 @@ def _cancellations(
                 Write(
                     replace(write.stream, version=1, last_hash=hashes[write.stream.stream]),
                     address_events(events, request, ports, occurred_at=datetime.now(UTC)),
+                    placed.order_id,
                 )
             ],
             request=request,

@@ -55,7 +55,7 @@ def test_a_history_is_printed_by_number_and_by_id_and_without_personal_data(
     last = shop.cancel(placed["order_id"])
     printed = platform.run("history", placed["order_number"])
     assert printed.returncode == 0
-    assert "order.placed.v1" in printed.stdout
+    assert "order.placed.v2" in printed.stdout
     assert "order.cancelled.v2" in printed.stdout
     assert platform.run("history", placed["order_id"]).stdout == printed.stdout
     assert "ada@example.com" not in printed.stdout

@@ -53,7 +53,7 @@ def test_an_order_is_placed_read_listed_cancelled_and_remembered(shop: Shop) -> 
 
     history = shop.client.get(f"/v1/orders/{order_id}/history").json()["items"]
     assert [(item["type"], item["position"]) for item in history] == [
-        ("order.placed.v1", placed["position"]),
+        ("order.placed.v2", placed["position"]),
         ("order.lines_cancelled.v2", part["position"]),
         ("order.cancelled.v2", cancelled["position"]),
     ]

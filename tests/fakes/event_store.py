@@ -80,6 +80,11 @@ class InMemoryEventStore:
     ) -> Sequence[Stream[Any]]:
         return [await self.load(*one) for one in wanted]
 
+    async def streams_under(self, prefixes: Sequence[str]) -> Sequence[StreamId]:
+        self._require_up()
+        known = dict.fromkeys(recorded.stream for recorded in self.log)
+        return [stream for stream in known if stream.startswith(tuple(prefixes))]
+
     async def holder_of(self, scope: str, name: str) -> OrderId | None:
         self._require_up()
         return self._names.get((scope, name))
@@ -100,8 +105,8 @@ class InMemoryEventStore:
         for scope, name in append.unique.items():
             if (scope, name) in self._names:
                 raise NameTakenError(scope, self._names[scope, name])
-        if append.order_id is not None:
-            self._names |= dict.fromkeys(append.unique.items(), append.order_id)
+        if append.holder is not None:
+            self._names |= dict.fromkeys(append.unique.items(), append.holder)
         self._record(append)
         answer = replace(append.answer, position=len(self.log))
         if append.request.idempotency_key is not None:
@@ -124,7 +129,7 @@ class InMemoryEventStore:
                         stream=write.stream.stream,
                         version=1 + len(self._of(write.stream.stream)),
                         type=CATALOG.name_of(type(event)),
-                        order_id=append.order_id if write.of_order else None,
+                        order_id=write.order_id,
                         recorded_at=datetime.now(UTC),
                         envelope=envelope,
                         event=event,

@@ -52,6 +52,7 @@ def placed(
         discount_minor=5,
         total_minor=375,
         payment=payment,
+        fulfilled_here=False,
     )
 
 
@@ -177,6 +178,14 @@ def test_a_document_that_was_stored_and_read_goes_on_as_the_same_bytes(split: in
         document = project(document, one)
     assert document is not None
     assert layout.encode(document) == layout.encode(folded(RECORDED))
+
+
+def test_a_document_stays_as_it_was_when_more_is_folded_over_it() -> None:
+    for known in range(1, len(RECORDED)):
+        before = folded(RECORDED[:known])
+        value, _ = layout.encode(before)
+        assert project(before, RECORDED[known]) is not before
+        assert layout.encode(before)[0] == value
 
 
 def test_no_events_are_no_document() -> None:

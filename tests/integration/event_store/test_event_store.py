@@ -86,7 +86,7 @@ async def test_an_order_is_read_back_as_it_was_placed(ports: Ports, database_url
     assert (answer.version, answer.position, answer.status) == (1, 1, "pending")
     [recorded] = reader(database_url).events(answer.order_id)
     assert recorded.event.personal.email == EMAIL  # type: ignore[union-attr]
-    assert recorded.type == "order.placed.v1"
+    assert recorded.type == "order.placed.v2"
     assert recorded.envelope.actor == Actor("shop", Role.SERVICE)
 
 
@@ -271,7 +271,7 @@ async def test_an_order_with_events_of_an_old_version_goes_on(
     last = await cancel_order(CancelOrder(placed.order_id, reason="y", lines=one), request(), ports)
     assert (last.version, last.status) == (4, "cancelled")
     read = reader(database_url).events(placed.order_id)
-    assert [recorded.type.rpartition(".")[2] for recorded in read] == ["v1", "v1", "v2", "v2"]
+    assert [recorded.type.rpartition(".")[2] for recorded in read] == ["v2", "v1", "v2", "v2"]
     document = reader(database_url).fold(placed.order_id)
     assert document is not None
     assert document.body["lines"][0]["cancelled"] == 2

@@ -116,7 +116,7 @@ async def test_a_message_that_is_not_ours_is_passed_over(pipeline: Pipeline) -> 
                 b"{}",
                 b"not-a-uuid",
                 partition=partition,
-                headers=[("ce_type", b"order.placed.v1"), ("ce_logposition", b"x")],
+                headers=[("ce_type", b"order.placed.v2"), ("ce_logposition", b"x")],
             )
         producer.flush(5)
         last = await pipeline.place(1)

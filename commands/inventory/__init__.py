@@ -1,0 +1,1 @@
+"""Stock: what people do with it, and what orders get of it."""

@@ -1,0 +1,25 @@
+"""Keep an order in the building, and let it go again."""
+
+from commands.order.change import Decision, Target, change_order
+from commands.order.file import OrderFile
+from commands.ports import Answer, Ports, Request
+from domain.order import decisions
+from domain.order.state import Order
+
+
+async def hold_order(target: Target, reason: str, request: Request, ports: Ports) -> Answer:
+    """Hold it. Raises as `change_order`, and the rules of `decisions.hold`."""
+
+    def decide(order: Order, file: OrderFile) -> Decision:
+        return Decision(file.order, decisions.hold(order, reason=reason))
+
+    return await change_order(target, decide, request, ports)
+
+
+async def release_hold(target: Target, reason: str, request: Request, ports: Ports) -> Answer:
+    """Release it. Raises as `change_order`, and the rules of `decisions.release_hold`."""
+
+    def decide(order: Order, file: OrderFile) -> Decision:
+        return Decision(file.order, decisions.release_hold(order, reason=reason))
+
+    return await change_order(target, decide, request, ports)

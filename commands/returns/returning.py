@@ -1,0 +1,76 @@
+"""Ask for a return, approve it, take in what comes, or call it off."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from commands.order.change import Decision, Target, change_order
+from commands.order.file import OrderFile
+from commands.ports import Answer, Ports, Request
+from domain.ids import ReturnId
+from domain.order.state import Order
+from domain.returns import decisions
+from domain.returns.events import ReturnReason
+from domain.shipment.pieces import LineRequest
+
+RETURN = "return"
+"""The scope of names under which the order of a return is found."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestReturn:
+    """Attributes: reason_code: why, in a word that can be counted."""
+
+    lines: Sequence[LineRequest]
+    reason_code: ReturnReason
+    reason: str
+
+
+async def request_return(
+    target: Target, command: RequestReturn, request: Request, ports: Ports
+) -> Answer:
+    """Ask to send pieces back. Raises as `change_order`, and `decisions.request`."""
+    return_id = ReturnId(ports.names.new_event_id())
+
+    def decide(order: Order, file: OrderFile) -> Decision:
+        events = decisions.request(
+            order,
+            file.shipments.state,
+            file.returns.state,
+            return_id=return_id,
+            lines=command.lines,
+            reason_code=command.reason_code,
+            reason=command.reason,
+        )
+        return Decision(
+            file.returns,
+            events,
+            read=[file.order, file.shipments],
+            body={"return_id": str(return_id)},
+            unique={RETURN: str(return_id)},
+        )
+
+    return await change_order(target, decide, request, ports)
+
+
+async def approve_return(
+    target: Target, return_id: ReturnId, request: Request, ports: Ports
+) -> Answer:
+    """Say that the shop takes it back. Raises as `change_order`, and `decisions.approve`."""
+
+    def decide(_order: Order, file: OrderFile) -> Decision:
+        events = decisions.approve(file.returns.state, return_id=return_id)
+        return Decision(file.returns, events, body={"return_id": str(return_id)})
+
+    return await change_order(target, decide, request, ports)
+
+
+async def cancel_return(
+    target: Target, return_id: ReturnId, reason: str, request: Request, ports: Ports
+) -> Answer:
+    """Say that nothing more of it will come. Raises as `change_order`, and `decisions.cancel`."""
+
+    def decide(_order: Order, file: OrderFile) -> Decision:
+        events = decisions.cancel(file.returns.state, return_id=return_id, reason=reason)
+        return Decision(file.returns, events, body={"return_id": str(return_id)})
+
+    return await change_order(target, decide, request, ports)

@@ -1,0 +1,183 @@
+"""What the saga must know of the other aggregates of an order: where each stands, and no more.
+
+Rule: facts are read from the logs, all of them before a decision, and never remembered. So
+whatever came twice, late or out of order makes no difference to what is still missing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+
+from domain.ids import ReturnId
+from domain.order.parcels import Parcels
+from domain.payment.events import DeclineCode
+
+REST = "rest"
+"""The capture of what is still owed once all is shipped; other captures are for one parcel."""
+SURPLUS = "surplus"
+"""The refund of what was taken beyond what is owed, as `surplus/1`; others are for a receipt."""
+
+
+def _no_pieces() -> Mapping[int, int]:
+    return MappingProxyType({})
+
+
+def _no_money() -> Mapping[str, int]:
+    return MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class AllocationFacts:
+    """The order's stock. Pieces are by line number.
+
+    Attributes:
+        reserved: whether all lines were ever held.
+        short: the numbers of the lines that fell short; then nothing was held.
+        held: pieces reserved or committed, and neither shipped nor released.
+        shipped: pieces that have left with a parcel.
+        restocked: the receipts (`ReceiptFacts.subject`) whose pieces are for sale again.
+    """
+
+    reserved: bool = False
+    short: tuple[int, ...] = ()
+    committed: bool = False
+    held: Mapping[int, int] = field(default_factory=_no_pieces)
+    shipped: Mapping[int, int] = field(default_factory=_no_pieces)
+    restocked: frozenset[str] = frozenset()
+
+    @property
+    def holds_any(self) -> bool:
+        return any(self.held.values())
+
+    @property
+    def lost(self) -> bool:
+        """Whether the reservation ended before it was committed."""
+        return self.reserved and not self.committed and not self.holds_any
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentFacts:
+    """The order's money, in minor units of its currency.
+
+    Attributes:
+        attempt: the latest authorization that was requested; 0: none was.
+        pending: an authorization or a capture was requested, and nobody knows how it ended.
+        authorized: whether the latest attempt succeeded; it stays so after captures and a void.
+        decline: why the latest attempt failed, if it did.
+        held_minor: authorized, and neither captured nor voided.
+        voided: whether a void was recorded, even one of nothing: no authorization will follow.
+        captures: what was taken, by parcel (`ParcelFacts.shipment_id`) or `REST`.
+        refunds: what was given back, by refund: `SURPLUS/n`, a receipt, or one that people made.
+        failures: how often a capture or a refund failed, by the same names.
+        refused: those of them that the provider will never do.
+    """
+
+    attempt: int = 0
+    pending: bool = False
+    authorized: bool = False
+    decline: DeclineCode | None = None
+    held_minor: int = 0
+    voided: bool = False
+    captures: Mapping[str, int] = field(default_factory=_no_money)
+    refunds: Mapping[str, int] = field(default_factory=_no_money)
+    failures: Mapping[str, int] = field(default_factory=_no_money)
+    refused: frozenset[str] = frozenset()
+
+    @property
+    def captured_minor(self) -> int:
+        return sum(self.captures.values())
+
+    @property
+    def refunded_minor(self) -> int:
+        return sum(self.refunds.values())
+
+
+class ParcelStatus(StrEnum):
+    PACKED = "packed"
+    DISPATCHED = "dispatched"
+    DELIVERED = "delivered"
+    RETURNED = "returned"
+    """To the sender: its pieces may go into another parcel."""
+    CANCELLED = "cancelled"
+
+
+_LEFT = (ParcelStatus.DISPATCHED, ParcelStatus.DELIVERED)
+_LIVE = (ParcelStatus.PACKED, *_LEFT)
+
+
+@dataclass(frozen=True, slots=True)
+class ParcelFacts:
+    """Attributes: pieces: by line number; heard_at: the newest scan, by the carrier's clock."""
+
+    shipment_id: str
+    status: ParcelStatus
+    pieces: Mapping[int, int]
+    heard_at: datetime | None = None
+
+    @property
+    def has_left(self) -> bool:
+        """Whether it is with the carrier or the customer."""
+        return self.status in _LEFT
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptFacts:
+    """What came of a return at one time. Attributes: restock: pieces that can be sold again."""
+
+    return_id: ReturnId
+    receipt_number: int
+    refund_minor: int
+    restock: int
+    refunded: bool
+
+    @property
+    def subject(self) -> str:
+        """The name of its refund and of its restocking."""
+        return f"{self.return_id}/{self.receipt_number}"
+
+
+class ReturnStatus(StrEnum):
+    REQUESTED = "requested"
+    APPROVED = "approved"
+    RECEIVED = "received"
+    """Everything that will come has come."""
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnFacts:
+    """Attributes: pieces: asked for less what was called off, by line number."""
+
+    return_id: ReturnId
+    status: ReturnStatus
+    pieces: Mapping[int, int]
+    receipts: tuple[ReceiptFacts, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Where everything but the order itself stands, at one time."""
+
+    allocation: AllocationFacts = AllocationFacts()
+    payment: PaymentFacts = PaymentFacts()
+    parcels: tuple[ParcelFacts, ...] = ()
+    returns: tuple[ReturnFacts, ...] = ()
+
+    def pieces(self, *statuses: ParcelStatus) -> Mapping[int, int]:
+        """Add up the pieces of the parcels in these statuses, by line number."""
+        sums: dict[int, int] = {}
+        for parcel in self.parcels:
+            if parcel.status in statuses:
+                for number, quantity in parcel.pieces.items():
+                    sums[number] = sums.get(number, 0) + quantity
+        return sums
+
+    def gone(self) -> Mapping[int, int]:
+        """Count the pieces that are with a carrier or the customer, by line number."""
+        return self.pieces(*_LEFT)
+
+    def live_parcels(self) -> Parcels:
+        """Give what the order's own rules must know of its parcels."""
+        return Parcels(self.pieces(*_LIVE), any(parcel.has_left for parcel in self.parcels))

@@ -1,0 +1,181 @@
+"""Which steps an order needs right now, and whether all has to be undone instead.
+
+This is the whole plan of the saga. It names what is missing, so a step that was done, by
+whomever, is not asked for, and one that was undone is asked for again.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from domain.fulfilment.events import Step
+from domain.fulfilment.facts import REST, Facts
+from domain.fulfilment.standing import (
+    holds_too_much,
+    is_off,
+    is_skipped,
+    money_is_out,
+    needs_no_money,
+    rest_minor,
+    stock_is_out,
+    surplus_minor,
+    surplus_refund,
+    undelivered,
+    unshipped,
+)
+from domain.fulfilment.state import Condition, Fulfilment
+from domain.order.state import Order, OrderStatus
+from domain.payment.events import DeclineCode
+
+Need: TypeAlias = tuple[Step, str]
+LINES = "lines"
+"""The release of what is held beyond what is wanted; the other release gives all back."""
+_EXPIRES = {DeclineCode.ACTION_NOT_TAKEN}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """All has to be undone. Attributes: outcome: the status that it leads to."""
+
+    outcome: str
+    reason: str
+
+
+def verdict(order: Order, saga: Fulfilment, facts: Facts) -> Verdict | None:
+    """Find whether the order can't or needn't go on. What was found once is final."""
+    if is_off(order):
+        cancelling = order.status is OrderStatus.CANCEL_PENDING
+        outcome = OrderStatus.CANCELLED if cancelling else order.status
+        return Verdict(outcome, outcome)
+    if saga.outcome is not None:
+        return Verdict(saga.outcome, saga.reason)
+    if order.status is not OrderStatus.PENDING:
+        return None
+    return _stock_verdict(order, saga, facts) or _money_verdict(order, saga, facts)
+
+
+def needs(order: Order, saga: Fulfilment, facts: Facts) -> list[Need]:
+    """List the steps that should be open now."""
+    if verdict(order, saga, facts) is not None:
+        # One after the other: stock that is back can be sold while the money is on its way.
+        wanted = list(_unskipped(saga, _undo(order, saga, facts)))[:1]
+    else:
+        wanted = list(_unskipped(saga, _forward(order, saga, facts)))
+    return [*wanted, *_unskipped(saga, _returns(saga, facts))]
+
+
+def _stock_verdict(order: Order, saga: Fulfilment, facts: Facts) -> Verdict | None:
+    allocation = facts.allocation
+    if allocation.short and not allocation.reserved:
+        return Verdict(OrderStatus.REJECTED, "short_stock")
+    if allocation.lost:
+        paid = needs_no_money(order, saga, facts.payment)
+        outcome = OrderStatus.REJECTED if paid else OrderStatus.EXPIRED
+        return Verdict(outcome, "reservation_lost")
+    reserve = saga.of(Step.RESERVE)
+    ready = allocation.reserved and needs_no_money(order, saga, facts.payment)
+    if reserve is not None and reserve.timed_out and not ready:
+        return _ran_out(saga)
+    return None
+
+
+def _ran_out(saga: Fulfilment) -> Verdict:
+    """Tell a customer who did not act in time from a bank that said no until then."""
+    authorize = saga.of(Step.AUTHORIZE)
+    if authorize is not None and authorize.condition is Condition.PAUSED:
+        return Verdict(OrderStatus.REJECTED, authorize.reason)
+    return Verdict(OrderStatus.EXPIRED, "reservation_ran_out")
+
+
+def _money_verdict(order: Order, saga: Fulfilment, facts: Facts) -> Verdict | None:
+    authorize = saga.of(Step.AUTHORIZE)
+    if authorize is None or authorize.condition is not Condition.FAILED:
+        return None
+    if needs_no_money(order, saga, facts.payment):
+        return None
+    expires = authorize.reason in _EXPIRES
+    return Verdict(OrderStatus.EXPIRED if expires else OrderStatus.REJECTED, authorize.reason)
+
+
+def _undo(order: Order, saga: Fulfilment, facts: Facts) -> Iterator[Need]:
+    if stock_is_out(saga, facts.allocation):
+        yield Step.RELEASE, ""
+    if money_is_out(saga, facts.payment):
+        yield Step.VOID, ""
+    if surplus_minor(order, facts):
+        yield Step.REFUND, surplus_refund(facts.payment)
+
+
+def _forward(order: Order, saga: Fulfilment, facts: Facts) -> Iterator[Need]:
+    if order.status is OrderStatus.PENDING:
+        yield from _secure(order, saga, facts)
+    if order.status is OrderStatus.CONFIRMED:
+        yield from _send(order, saga, facts)
+    if facts.allocation.reserved and holds_too_much(order, facts.allocation):
+        yield Step.RELEASE, LINES
+
+
+def _secure(order: Order, saga: Fulfilment, facts: Facts) -> Iterator[Need]:
+    if not facts.allocation.reserved:
+        yield Step.RESERVE, ""
+    elif not needs_no_money(order, saga, facts.payment):
+        yield Step.AUTHORIZE, ""
+    elif not facts.allocation.committed:
+        yield Step.COMMIT, ""
+
+
+def _send(order: Order, saga: Fulfilment, facts: Facts) -> Iterator[Need]:
+    shipping = bool(unshipped(order, facts)) and not is_skipped(saga, Step.SHIP)
+    carried = undelivered(facts, saga)
+    captures = _uncaptured(saga, facts)
+    if shipping:
+        yield Step.SHIP, ""
+    yield from ((Step.CAPTURE, subject) for subject in captures)
+    yield from ((Step.DELIVER, subject) for subject in carried)
+    if saga.charged and not (shipping or captures or carried):
+        yield from _settle(order, saga, facts)
+
+
+def _uncaptured(saga: Fulfilment, facts: Facts) -> list[str]:
+    return [
+        parcel.shipment_id
+        for parcel in facts.parcels
+        if facts.payment.authorized
+        and (parcel.has_left or _is_unanswered(saga, Step.CAPTURE, parcel.shipment_id))
+        and parcel.shipment_id not in facts.payment.captures
+        and not is_skipped(saga, Step.CAPTURE, parcel.shipment_id)
+    ]
+
+
+def _is_unanswered(saga: Fulfilment, step: Step, subject: str) -> bool:
+    """Whether it may be done already; so its end is waited for, though it is wanted no more."""
+    record = saga.of(step, subject)
+    return record is not None and record.is_unanswered
+
+
+def _settle(order: Order, saga: Fulfilment, facts: Facts) -> Iterator[Need]:
+    """All is delivered: what was taken becomes what is owed, and the rest is let go of."""
+    forgone = any(
+        record.step is Step.CAPTURE and record.condition is Condition.SKIPPED
+        for record in saga.steps
+    )
+    if rest_minor(order, facts.payment) and not forgone:
+        yield Step.CAPTURE, REST
+    elif surplus_minor(order, facts):
+        yield Step.REFUND, surplus_refund(facts.payment)
+    elif money_is_out(saga, facts.payment):
+        yield Step.VOID, ""
+
+
+def _returns(saga: Fulfilment, facts: Facts) -> Iterator[Need]:
+    for each in facts.returns:
+        for receipt in each.receipts:
+            owed = saga.charged and receipt.refund_minor > 0
+            if owed and receipt.subject not in facts.payment.refunds:
+                yield Step.REFUND, receipt.subject
+            if receipt.restock and receipt.subject not in facts.allocation.restocked:
+                yield Step.RESTOCK, receipt.subject
+
+
+def _unskipped(saga: Fulfilment, wanted: Iterator[Need]) -> Iterator[Need]:
+    return (need for need in wanted if not is_skipped(saga, *need))

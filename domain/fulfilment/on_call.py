@@ -1,0 +1,73 @@
+"""What timers and people on call decide about a step of the saga."""
+
+from datetime import datetime
+
+from domain.errors import DomainError
+from domain.fulfilment.answers import RETURNED_TO_SENDER
+from domain.fulfilment.events import (
+    FulfilmentEvent,
+    FulfilmentStepSkipped,
+    FulfilmentStepStarted,
+    FulfilmentStepTimedOut,
+    Step,
+)
+from domain.fulfilment.progress import NO_SCAN
+from domain.fulfilment.state import NO_ANSWER, Condition, Fulfilment, StepRecord
+from domain.fulfilment.timing import Timing
+from domain.fulfilment.waiting import timers
+
+_UNSKIPPABLE = (Step.RESERVE, Step.AUTHORIZE, Step.COMMIT)
+_OUTCOME_UNKNOWN = (NO_ANSWER, NO_SCAN, RETURNED_TO_SENDER)
+
+
+def time_out(saga: Fulfilment, *, now: datetime) -> tuple[FulfilmentEvent, ...]:
+    """Note whose time has run out, by the database's clock, each once.
+
+    Nothing, for a timer that comes too early, twice, or after the saga has moved on.
+    """
+    return tuple(
+        FulfilmentStepTimedOut(saga.order_id, record.step, record.subject, record.attempt)
+        for due_at, record in timers(saga)
+        if due_at <= now
+    )
+
+
+def retry(
+    saga: Fulfilment, step: Step, subject: str, *, now: datetime, timing: Timing
+) -> tuple[FulfilmentEvent, ...]:
+    """Decide that a stuck step is tried again now; the same attempt, if nobody knows how it ended.
+
+    Raises:
+        DomainError: `unknown_step`, `step_not_stuck`.
+    """
+    record = _stuck(saga, step, subject)
+    unknown = record.reason in _OUTCOME_UNKNOWN
+    attempt = record.attempt if unknown else record.attempt + 1
+    due_at = timing.due_at(step, now)
+    return (FulfilmentStepStarted(saga.order_id, step, subject, attempt, due_at),)
+
+
+def skip(saga: Fulfilment, step: Step, subject: str, *, reason: str) -> tuple[FulfilmentEvent, ...]:
+    """Decide that a stuck step needn't be done, now or later.
+
+    Raises:
+        DomainError: `unknown_step`, `step_not_stuck`; `step_not_skippable` for those that
+            secure stock and money.
+    """
+    _stuck(saga, step, subject)
+    if step in _UNSKIPPABLE:
+        raise DomainError("step_not_skippable", f"no order goes on without {step}")
+    return (FulfilmentStepSkipped(saga.order_id, step, subject, reason),)
+
+
+def _stuck(saga: Fulfilment, step: Step, subject: str) -> StepRecord:
+    record = saga.of(step, subject)
+    if record is None:
+        raise DomainError("unknown_step", "the order has no such step")
+    if record.condition is not Condition.STUCK:
+        raise DomainError(
+            "step_not_stuck",
+            f"the step is {record.condition}",
+            extra={"condition": str(record.condition)},
+        )
+    return record

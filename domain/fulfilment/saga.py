@@ -1,0 +1,205 @@
+"""The process manager: looks at where everything of one order stands, and says what is next.
+
+It is a pure function that is called after every event of the order and every timer. It maps no
+event to a command: it compares what is with what is missing (`needs`). So a duplicate, a late or
+a reordered event finds nothing missing, and what a crash left undone is found missing next time.
+The caller appends all that it answers in one append, and asserts there the version of every
+stream that the facts were read from: a fact that has changed makes the answer void.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from functools import reduce
+
+from domain.fulfilment import needs as plan
+from domain.fulfilment import state
+from domain.fulfilment.events import (
+    FulfilmentCompensating,
+    FulfilmentCompleted,
+    FulfilmentEvent,
+    FulfilmentFailed,
+    FulfilmentStarted,
+    FulfilmentStepFailed,
+    Step,
+)
+from domain.fulfilment.facts import Facts
+from domain.fulfilment.progress import CAPTURE_FAILED, proceed, settle
+from domain.fulfilment.scene import Changes, Scene
+from domain.fulfilment.standing import is_skipped
+from domain.fulfilment.state import Fulfilment
+from domain.fulfilment.timing import Timing
+from domain.order import decisions
+from domain.order import state as order_state
+from domain.order.events import OrderEvent, PaymentMethod
+from domain.order.state import Order, OrderStatus
+from domain.returns.events import ReturnRefunded
+
+CALLED_OFF = "called_off"
+_MOST_ROUNDS = 50
+"""An order takes three or four. This many would mean that two rules undo each other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reaction:
+    """What to append, in this order of streams; nothing, if all is as it should be."""
+
+    fulfilment: tuple[FulfilmentEvent, ...] = ()
+    order: tuple[OrderEvent, ...] = ()
+    returns: tuple[ReturnRefunded, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.fulfilment or self.order or self.returns)
+
+
+def react(
+    order: Order, saga: Fulfilment | None, facts: Facts, *, now: datetime, timing: Timing
+) -> Reaction:
+    """Find all that follows from where things stand; `saga` is None before its first event.
+
+    `now` is the database's clock. Only due times are counted from it: that one was reached is
+    an event (`on_call.time_out`).
+    """
+    if not order.fulfilled_here:
+        return Reaction()
+    mine: list[FulfilmentEvent] = []
+    its: list[OrderEvent] = []
+    if saga is None:
+        mine.append(_start(order))
+        saga = state.evolve(None, mine[0])
+    for _ in range(_MOST_ROUNDS):
+        changes = _round(Scene(order, saga, facts, now, timing))
+        if not changes:
+            return Reaction(tuple(mine), tuple(its), tuple(_refunded(saga, facts)))
+        mine += changes.fulfilment
+        its += changes.order
+        saga = reduce(state.evolve, changes.fulfilment, saga)
+        order = reduce(order_state.evolve, changes.order, order)
+    raise AssertionError(f"the saga of {order.order_id} found no rest")
+
+
+def _start(order: Order) -> FulfilmentStarted:
+    charged = order.payment is PaymentMethod.TOKEN and order.total_minor > 0
+    return FulfilmentStarted(order.order_id, charged)
+
+
+def _round(scene: Scene) -> Changes:
+    """Give what the first rule says that says anything."""
+    rules: tuple[Callable[[Scene], Changes], ...] = (
+        _settle,
+        _turn_back,
+        _call_off,
+        _proceed,
+        _release_hold,
+        _decide_fate,
+    )
+    return next((changes for rule in rules if (changes := rule(scene))), Changes())
+
+
+def _settle(scene: Scene) -> Changes:
+    """Note the answers that have come."""
+    noted = (settle(record, scene) for record in scene.saga.steps)
+    return next((changes for changes in noted if changes), Changes())
+
+
+def _turn_back(scene: Scene) -> Changes:
+    """Begin to undo everything, if there is anything to undo."""
+    saga = scene.saga
+    found = plan.verdict(scene.order, saga, scene.facts)
+    if found is None or saga.outcome is not None or saga.over:
+        return Changes()
+    if not plan.needs(scene.order, saga, scene.facts):
+        return Changes()
+    event = FulfilmentCompensating(scene.order.order_id, found.outcome, found.reason)
+    return Changes((event,))
+
+
+def _call_off(scene: Scene) -> Changes:
+    """End the steps that are wanted no more. What still comes of them is seen in the facts."""
+    wanted = plan.needs(scene.order, scene.saga, scene.facts)
+    return Changes(
+        tuple(
+            FulfilmentStepFailed(
+                scene.order.order_id,
+                record.step,
+                record.subject,
+                record.attempt,
+                CALLED_OFF,
+                retry_at=None,
+            )
+            for record in scene.saga.live()
+            if (record.step, record.subject) not in wanted
+        )
+    )
+
+
+def _proceed(scene: Scene) -> Changes:
+    """Start what is missing, again if it has to be."""
+    events: list[FulfilmentEvent] = []
+    for need in plan.needs(scene.order, scene.saga, scene.facts):
+        events += proceed(need, scene)
+    return Changes(tuple(events))
+
+
+def _release_hold(scene: Scene) -> Changes:
+    """Let parcels leave again once no capture fails any more; people's holds are theirs."""
+    failing = any(
+        record.step is Step.CAPTURE and (record.attempt > 1 or record.reason)
+        for record in scene.saga.live()
+    )
+    if scene.order.held_for != CAPTURE_FAILED or failing:
+        return Changes()
+    if scene.order.status is not OrderStatus.CONFIRMED:
+        return Changes()
+    return Changes(order=decisions.release_hold(scene.order, reason="captured"))
+
+
+def _decide_fate(scene: Scene) -> Changes:
+    """Move the order on once nothing is missing for that."""
+    order, saga = scene.order, scene.saga
+    if saga.over or _is_busy(scene):
+        return Changes()
+    found = plan.verdict(order, saga, scene.facts)
+    if found is not None:
+        failed = FulfilmentFailed(order.order_id, found.outcome)
+        return Changes((failed,), _end(order, found, scene.facts))
+    if order.status is OrderStatus.PENDING:
+        return Changes(order=decisions.confirm(order))
+    if order.status is OrderStatus.CONFIRMED:
+        completed = FulfilmentCompleted(order.order_id)
+        return Changes((completed,), decisions.complete(order))
+    return Changes()
+
+
+def _is_busy(scene: Scene) -> bool:
+    """Whether a step is missing for the order's fate; a return's steps are not."""
+    ours = {receipt.subject for each in scene.facts.returns for receipt in each.receipts}
+    return any(
+        subject not in ours for _, subject in plan.needs(scene.order, scene.saga, scene.facts)
+    )
+
+
+def _end(order: Order, found: plan.Verdict, facts: Facts) -> tuple[OrderEvent, ...]:
+    if order.status is OrderStatus.CANCEL_PENDING:
+        return decisions.finish_cancellation(order)
+    if order.status is not OrderStatus.PENDING:
+        return ()
+    if found.outcome == OrderStatus.EXPIRED:
+        return decisions.expire(order, reason=found.reason)
+    short = facts.allocation.short
+    return decisions.reject(order, reason_code=found.reason, reason=found.reason, short=short)
+
+
+def _refunded(saga: Fulfilment, facts: Facts) -> Iterator[ReturnRefunded]:
+    """Note with a return that the money for a receipt is back, or that none was owed."""
+    for each in facts.returns:
+        for receipt in each.receipts:
+            back = facts.payment.refunds.get(receipt.subject)
+            owed = saga.charged and receipt.refund_minor > 0
+            if receipt.refunded or (
+                owed and back is None and not is_skipped(saga, Step.REFUND, receipt.subject)
+            ):
+                continue
+            yield ReturnRefunded(
+                saga.order_id, receipt.return_id, receipt.receipt_number, refund_minor=back or 0
+            )

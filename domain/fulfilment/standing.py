@@ -1,0 +1,111 @@
+"""How an order, its saga and the facts stand to one another: what is still out, owed or missing.
+
+Each function looks at where things are now, never at how they came to be there.
+"""
+
+from collections.abc import Mapping
+
+from domain.fulfilment.events import Step
+from domain.fulfilment.facts import SURPLUS, AllocationFacts, Facts, ParcelStatus, PaymentFacts
+from domain.fulfilment.state import Condition, Fulfilment
+from domain.order.state import Order, OrderStatus
+
+
+def unshipped(order: Order, facts: Facts) -> Mapping[int, int]:
+    """Count the wanted pieces that are in no parcel that has left, by line number."""
+    gone = facts.gone()
+    missing = {
+        line.line_number: order.remaining(line) - gone.get(line.line_number, 0)
+        for line in order.lines
+    }
+    return {number: quantity for number, quantity in missing.items() if quantity > 0}
+
+
+def undelivered(facts: Facts, saga: Fulfilment) -> list[str]:
+    """List the parcels that are with a carrier, and that somebody still waits for."""
+    return [
+        parcel.shipment_id
+        for parcel in facts.parcels
+        if parcel.status is ParcelStatus.DISPATCHED
+        and not is_skipped(saga, Step.DELIVER, parcel.shipment_id)
+    ]
+
+
+def holds_too_much(order: Order, allocation: AllocationFacts) -> bool:
+    """Whether more is held of some line than is wanted and has not left yet."""
+    return any(
+        allocation.held.get(line.line_number, 0)
+        > max(0, order.remaining(line) - allocation.shipped.get(line.line_number, 0))
+        for line in order.lines
+    )
+
+
+def stock_is_out(saga: Fulfilment, allocation: AllocationFacts) -> bool:
+    """Whether stock is held for the order, or may be: it was asked for, and nobody answered."""
+    answered = allocation.reserved or bool(allocation.short)
+    return allocation.holds_any or (saga.of(Step.RESERVE) is not None and not answered)
+
+
+def money_is_out(saga: Fulfilment, payment: PaymentFacts) -> bool:
+    """Whether money is held for the order, or may be: it was asked for, and nobody answered."""
+    authorize = saga.of(Step.AUTHORIZE)
+    asked = 0 if authorize is None else authorize.attempt
+    unanswered = asked > payment.attempt and not payment.voided
+    return payment.held_minor > 0 or payment.pending or unanswered
+
+
+def needs_no_money(order: Order, saga: Fulfilment, payment: PaymentFacts) -> bool:
+    """Whether the stock may be committed: the money is secured, or none is ours to take."""
+    return not saga.charged or order.owed_minor == 0 or payment.authorized
+
+
+def surplus_minor(order: Order, facts: Facts) -> int:
+    """How much was taken beyond what is owed, and neither given back nor promised for returns."""
+    payment = facts.payment
+    left = payment.captured_minor - payment.refunded_minor - promised_minor(facts)
+    return max(0, min(_taken_minor(payment) - order.owed_minor, left))
+
+
+def promised_minor(facts: Facts) -> int:
+    """How much is to be given back for returns that have come."""
+    return sum(
+        receipt.refund_minor
+        for each in facts.returns
+        for receipt in each.receipts
+        if receipt.subject not in facts.payment.refunds
+    )
+
+
+def surplus_refund(payment: PaymentFacts) -> str:
+    """Name the next refund of what was taken beyond what is owed."""
+    return f"{SURPLUS}/{1 + sum(_is_surplus(refund) for refund in payment.refunds)}"
+
+
+def rest_minor(order: Order, payment: PaymentFacts) -> int:
+    """How much is owed that no parcel's capture took, as far as it is held."""
+    return max(0, min(order.owed_minor - _taken_minor(payment), payment.held_minor))
+
+
+def is_off(order: Order) -> bool:
+    """Whether the order ends, or has ended, without anything being sent."""
+    return order.status in (
+        OrderStatus.REJECTED,
+        OrderStatus.EXPIRED,
+        OrderStatus.CANCEL_PENDING,
+        OrderStatus.CANCELLED,
+    )
+
+
+def is_skipped(saga: Fulfilment, step: Step, subject: str = "") -> bool:
+    record = saga.of(step, subject)
+    return record is not None and record.condition is Condition.SKIPPED
+
+
+def _taken_minor(payment: PaymentFacts) -> int:
+    # Refunds for returns, and those that people made, don't change what was owed.
+    back = sum(amount for name, amount in payment.refunds.items() if _is_surplus(name))
+    return payment.captured_minor - back
+
+
+def _is_surplus(refund: str) -> bool:
+    return refund.startswith(f"{SURPLUS}/")

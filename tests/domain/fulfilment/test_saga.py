@@ -1,0 +1,577 @@
+"""The saga's table, row by row: given where everything stands, then what is missing next."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from domain.fulfilment.events import (
+    FulfilmentCompensating,
+    FulfilmentCompleted,
+    FulfilmentEvent,
+    FulfilmentFailed,
+    FulfilmentStarted,
+    Step,
+)
+from domain.fulfilment.facts import AllocationFacts, ParcelStatus, PaymentFacts
+from domain.fulfilment.saga import Reaction
+from domain.ids import Sku
+from domain.order.events import (
+    CancelledLine,
+    OrderCancellationRequested,
+    OrderCancelled,
+    OrderCompleted,
+    OrderExpired,
+    OrderHeld,
+    OrderHoldReleased,
+    OrderLinesCancelled,
+    OrderRejected,
+    PaymentMethod,
+)
+from domain.payment.events import DeclineCode
+from domain.returns.events import ReturnRefunded
+from tests.domain.fulfilment.scenes import (
+    AUTHORIZED,
+    AUTHORIZING,
+    CAPTURED,
+    COMMITTED,
+    COMMITTING,
+    CONFIRMED,
+    NOTHING,
+    NOW,
+    RESERVED,
+    RESERVING,
+    RETURN_ID,
+    SENT,
+    SHIPPED,
+    SHIPPING,
+    TIMING,
+    done,
+    failed,
+    look,
+    parcel,
+    receipt,
+    seconds,
+    started,
+    stuck,
+    then,
+    timed_out,
+)
+from tests.domain.orders import ORDER_ID, WHY, given, here, place
+
+CANCELLING = OrderCancellationRequested(ORDER_ID, "too late", WHY)
+CANCELLED = OrderCancelled(ORDER_ID, "too late", WHY)
+ENDED: FulfilmentEvent = FulfilmentFailed(ORDER_ID, "cancelled")
+
+
+def compensating(outcome: str, reason: str) -> FulfilmentEvent:
+    return FulfilmentCompensating(ORDER_ID, outcome, reason)
+
+
+# Securing stock and money.
+
+
+def test_first_the_stock_is_asked_for_with_the_reservations_time_to_live() -> None:
+    assert look() == then(
+        FulfilmentStarted(ORDER_ID, charged=True),
+        started(Step.RESERVE, due_at=seconds(TIMING.reserve_s)),
+    )
+
+
+def test_an_order_that_is_fulfilled_elsewhere_has_no_saga() -> None:
+    assert look(order=given(place())) == Reaction()
+
+
+def test_what_is_reserved_is_paid_for_next() -> None:
+    assert look(RESERVING, allocation=RESERVED) == then(
+        done(Step.RESERVE), started(Step.AUTHORIZE, due_at=seconds(TIMING.answer_s))
+    )
+
+
+def test_short_stock_rejects_the_order_with_the_lines_that_fell_short() -> None:
+    assert look(RESERVING, allocation=AllocationFacts(short=(1,))) == then(
+        failed(Step.RESERVE, "short_stock"),
+        FulfilmentFailed(ORDER_ID, "rejected"),
+        order=[OrderRejected(ORDER_ID, "short_stock", "short_stock", (1,))],
+    )
+
+
+def test_what_is_authorized_is_committed_next() -> None:
+    assert look(AUTHORIZING, allocation=RESERVED, payment=AUTHORIZED) == then(
+        done(Step.AUTHORIZE), started(Step.COMMIT, due_at=seconds(TIMING.answer_s))
+    )
+
+
+def test_what_is_committed_confirms_the_order_and_waits_for_the_merchant() -> None:
+    assert look(COMMITTING, allocation=COMMITTED, payment=AUTHORIZED) == then(
+        done(Step.COMMIT),
+        started(Step.SHIP, due_at=seconds(TIMING.ship_s)),
+        order=[CONFIRMED],
+    )
+
+
+@pytest.mark.parametrize(
+    "changes", [{"payment": PaymentMethod.SETTLED_ELSEWHERE}, {"discount_minor": 500}]
+)
+def test_what_is_settled_elsewhere_or_free_is_committed_without_a_payment(
+    changes: dict[str, Any],
+) -> None:
+    events: list[FulfilmentEvent] = [
+        FulfilmentStarted(ORDER_ID, charged=False),
+        started(Step.RESERVE),
+    ]
+    reaction = look(events, here(**changes), allocation=RESERVED)
+    assert reaction.fulfilment[1:] == (started(Step.COMMIT, due_at=seconds(TIMING.answer_s)),)
+
+
+def test_a_soft_decline_is_tried_again_after_a_pause() -> None:
+    declined = PaymentFacts(attempt=1, decline=DeclineCode.INSUFFICIENT_FUNDS)
+    pause = failed(Step.AUTHORIZE, "insufficient_funds", retry_at=seconds(TIMING.authorize_pause_s))
+    facts: dict[str, Any] = {"allocation": RESERVED, "payment": declined}
+    assert look(AUTHORIZING, **facts) == then(pause)
+    assert look([*AUTHORIZING, pause], **facts) == then()
+    assert look([*AUTHORIZING, pause, timed_out(Step.AUTHORIZE)], **facts) == then(
+        started(Step.AUTHORIZE, attempt=2, due_at=seconds(TIMING.answer_s))
+    )
+
+
+def test_an_earlier_attempts_decline_is_not_taken_for_the_next_ones() -> None:
+    declined = PaymentFacts(attempt=1, decline=DeclineCode.INSUFFICIENT_FUNDS)
+    events: list[FulfilmentEvent] = [*AUTHORIZING, started(Step.AUTHORIZE, attempt=2)]
+    assert look(events, allocation=RESERVED, payment=declined) == then()
+
+
+@pytest.mark.parametrize(
+    ("attempt", "code", "outcome"),
+    [
+        (1, DeclineCode.FRAUD, "rejected"),
+        (1, DeclineCode.EXPIRED_CARD, "rejected"),
+        (3, DeclineCode.CARD_DECLINED, "rejected"),
+        (1, DeclineCode.ACTION_NOT_TAKEN, "expired"),
+    ],
+)
+def test_a_final_decline_gives_the_stock_back(
+    attempt: int, code: DeclineCode, outcome: str
+) -> None:
+    events: list[FulfilmentEvent] = [
+        *AUTHORIZING,
+        *[started(Step.AUTHORIZE, attempt=n) for n in range(2, attempt + 1)],
+    ]
+    declined = PaymentFacts(attempt=attempt, decline=code)
+    assert look(events, allocation=RESERVED, payment=declined) == then(
+        failed(Step.AUTHORIZE, code, attempt=attempt),
+        compensating(outcome, code),
+        started(Step.RELEASE, due_at=seconds(TIMING.answer_s)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("outcome", "end"),
+    [
+        ("rejected", OrderRejected(ORDER_ID, "x", "x")),
+        ("expired", OrderExpired(ORDER_ID, "x")),
+    ],
+)
+def test_once_all_is_back_the_order_ends_as_the_compensation_said(
+    outcome: str, end: OrderRejected | OrderExpired
+) -> None:
+    events: list[FulfilmentEvent] = [*RESERVING, compensating(outcome, "x"), started(Step.RELEASE)]
+    released = AllocationFacts(reserved=True)
+    reaction = look(events, allocation=released)
+    assert reaction.fulfilment[-2:] == (
+        done(Step.RELEASE),
+        FulfilmentFailed(ORDER_ID, outcome),
+    )
+    assert reaction.order == (end,)
+
+
+def test_an_authorization_without_an_answer_is_asked_about_and_never_made_anew() -> None:
+    pending = PaymentFacts(attempt=1, pending=True)
+    events: list[FulfilmentEvent] = [*AUTHORIZING, timed_out(Step.AUTHORIZE)]
+    again = started(Step.AUTHORIZE, attempt=1, due_at=seconds(2 * TIMING.answer_s))
+    assert look(events, allocation=RESERVED, payment=pending) == then(again)
+
+
+def test_a_reservation_that_ran_out_before_it_was_paid_expires_the_order() -> None:
+    pending = PaymentFacts(attempt=1, pending=True)
+    events: list[FulfilmentEvent] = [*AUTHORIZING, timed_out(Step.RESERVE)]
+    assert look(events, allocation=RESERVED, payment=pending) == then(
+        compensating("expired", "reservation_ran_out"),
+        failed(Step.AUTHORIZE, "called_off"),
+        started(Step.RELEASE, due_at=seconds(TIMING.answer_s)),
+    )
+
+
+def test_a_reservation_that_ran_out_during_a_declined_payments_pause_rejects_it() -> None:
+    pause = failed(Step.AUTHORIZE, "card_declined", retry_at=NOW)
+    declined = PaymentFacts(attempt=1, decline=DeclineCode.CARD_DECLINED)
+    reaction = look(
+        [*AUTHORIZING, pause, timed_out(Step.RESERVE)], allocation=RESERVED, payment=declined
+    )
+    assert reaction.fulfilment[0] == compensating("rejected", "card_declined")
+
+
+def test_a_payment_just_in_time_wins_over_the_reservations_end() -> None:
+    events: list[FulfilmentEvent] = [*AUTHORIZING, timed_out(Step.RESERVE)]
+    assert look(events, allocation=RESERVED, payment=AUTHORIZED).fulfilment == (
+        done(Step.AUTHORIZE),
+        started(Step.COMMIT, due_at=seconds(TIMING.answer_s)),
+    )
+
+
+def test_a_reservation_lost_before_the_commit_is_voided_and_rejected() -> None:
+    lost = AllocationFacts(reserved=True)
+    assert look(COMMITTING, allocation=lost, payment=AUTHORIZED) == then(
+        failed(Step.COMMIT, "reservation_lost"),
+        compensating("rejected", "reservation_lost"),
+        started(Step.VOID, due_at=seconds(TIMING.answer_s)),
+    )
+
+
+def test_a_reservation_lost_before_the_payment_expires_the_order() -> None:
+    declined = PaymentFacts(attempt=1, pending=True)
+    lost = AllocationFacts(reserved=True)
+    reaction = look(AUTHORIZING, allocation=lost, payment=declined)
+    assert reaction.fulfilment[0] == compensating("expired", "reservation_lost")
+
+
+# Sending.
+
+
+def test_a_dispatched_parcel_is_captured_and_delivered() -> None:
+    assert look(
+        SHIPPING,
+        here(CONFIRMED),
+        allocation=COMMITTED,
+        payment=AUTHORIZED,
+        parcels=(parcel(quantity=2),),
+    ) == then(
+        started(Step.CAPTURE, "p1", due_at=seconds(TIMING.answer_s)),
+        started(Step.DELIVER, "p1", due_at=seconds(TIMING.deliver_s)),
+    )
+
+
+def test_what_is_only_packed_is_not_captured() -> None:
+    packed = parcel(ParcelStatus.PACKED)
+    assert (
+        look(SHIPPING, here(CONFIRMED), allocation=COMMITTED, payment=AUTHORIZED, parcels=(packed,))
+        == then()
+    )
+
+
+def test_with_the_last_piece_dispatched_nothing_is_left_to_ship() -> None:
+    reaction = look(
+        SHIPPING, here(CONFIRMED), allocation=COMMITTED, payment=AUTHORIZED, parcels=(parcel(),)
+    )
+    assert reaction.fulfilment[0] == done(Step.SHIP)
+
+
+def test_a_failed_capture_holds_the_order_and_is_tried_again() -> None:
+    declined = replace(AUTHORIZED, failures={"p1": 1})
+    facts: dict[str, Any] = {"allocation": SHIPPED, "parcels": (parcel(),)}
+    pause = failed(Step.CAPTURE, "failed", "p1", retry_at=seconds(TIMING.retry_pause_s))
+    held = OrderHeld(ORDER_ID, "capture_failed")
+    assert look(SENT, here(CONFIRMED), payment=declined, **facts) == then(pause, order=[held])
+
+    events: list[FulfilmentEvent] = [*SENT, pause, timed_out(Step.CAPTURE, "p1")]
+    order = here(CONFIRMED, held)
+    assert look(events, order, payment=declined, **facts) == then(
+        started(Step.CAPTURE, "p1", 2, due_at=seconds(TIMING.answer_s))
+    )
+    second = started(Step.CAPTURE, "p1", 2)
+    assert look([*events, second], order, payment=CAPTURED, **facts) == then(
+        done(Step.CAPTURE, "p1", 2), order=[OrderHoldReleased(ORDER_ID, "captured")]
+    )
+
+
+def test_a_hold_that_people_made_is_not_released_by_a_capture() -> None:
+    order = here(CONFIRMED, OrderHeld(ORDER_ID, "fraud?"))
+    reaction = look(SENT, order, allocation=SHIPPED, payment=CAPTURED, parcels=(parcel(),))
+    assert reaction == then(done(Step.CAPTURE, "p1"))
+
+
+def test_a_capture_that_failed_for_three_days_is_stuck() -> None:
+    failing = replace(AUTHORIZED, failures={"p1": 1})
+    long_ago = started(Step.CAPTURE, "p1", due_at=seconds(-TIMING.retry_for_s))
+    events: list[FulfilmentEvent] = [
+        *SHIPPING,
+        long_ago,
+        started(Step.DELIVER, "p1"),
+        done(Step.SHIP),
+    ]
+    reaction = look(
+        events, here(CONFIRMED), allocation=SHIPPED, payment=failing, parcels=(parcel(),)
+    )
+    assert reaction.fulfilment == (
+        failed(Step.CAPTURE, "failed", "p1"),
+        stuck(Step.CAPTURE, "failed", "p1"),
+    )
+
+
+def test_a_refused_capture_is_stuck_at_once() -> None:
+    refused = replace(AUTHORIZED, failures={"p1": 1}, refused=frozenset({"p1"}))
+    reaction = look(SENT, here(CONFIRMED), allocation=SHIPPED, payment=refused, parcels=(parcel(),))
+    assert reaction.fulfilment[1:] == (stuck(Step.CAPTURE, "refused", "p1"),)
+
+
+def test_a_parcel_without_a_scan_for_a_week_is_stuck() -> None:
+    events: list[FulfilmentEvent] = [*SENT, done(Step.CAPTURE, "p1"), timed_out(Step.DELIVER, "p1")]
+    facts: dict[str, Any] = {"allocation": SHIPPED, "payment": CAPTURED}
+    assert look(events, here(CONFIRMED), parcels=(parcel(),), **facts) == then(
+        stuck(Step.DELIVER, "no_scan", "p1")
+    )
+    heard = parcel(heard_at=seconds(3600))
+    on = started(Step.DELIVER, "p1", due_at=seconds(3600 + TIMING.deliver_s))
+    assert look(events, here(CONFIRMED), parcels=(heard,), **facts) == then(on)
+    events.append(stuck(Step.DELIVER, "no_scan", "p1"))
+    assert look(events, here(CONFIRMED), parcels=(heard,), **facts) == then(on)
+
+
+def test_a_parcel_that_went_back_is_sent_again_by_people() -> None:
+    events: list[FulfilmentEvent] = [*SENT, done(Step.CAPTURE, "p1")]
+    back = parcel(ParcelStatus.RETURNED)
+    facts: dict[str, Any] = {"allocation": SHIPPED, "payment": CAPTURED}
+    noted = look(events, here(CONFIRMED), parcels=(back,), **facts)
+    assert noted == then(
+        failed(Step.DELIVER, "returned_to_sender", "p1"),
+        started(Step.SHIP, attempt=2, due_at=seconds(TIMING.ship_s)),
+        stuck(Step.SHIP, "returned_to_sender"),
+    )
+    again = parcel(name="p2")
+    events += noted.fulfilment
+    assert look(events, here(CONFIRMED), parcels=(back, again), **facts) == then(
+        done(Step.SHIP, attempt=2),
+        started(Step.CAPTURE, "p2", due_at=seconds(TIMING.answer_s)),
+        started(Step.DELIVER, "p2", due_at=seconds(TIMING.deliver_s)),
+    )
+
+
+def test_a_capture_that_may_be_done_is_waited_for_though_its_parcel_went_back() -> None:
+    """Otherwise the parcel that is sent again would be charged beside it."""
+    back = parcel(ParcelStatus.RETURNED)
+    facts: dict[str, Any] = {"allocation": SHIPPED, "payment": AUTHORIZED, "parcels": (back,)}
+    open_capture = look(SENT, here(CONFIRMED), **facts)
+    assert failed(Step.CAPTURE, "called_off", "p1") not in open_capture.fulfilment
+    known = [*SENT, failed(Step.CAPTURE, "failed", "p1", retry_at=seconds(60))]
+    called_off = look(known, here(CONFIRMED), **facts)
+    assert failed(Step.CAPTURE, "called_off", "p1") in called_off.fulfilment
+
+
+def test_all_delivered_and_paid_completes_the_order() -> None:
+    delivered = parcel(ParcelStatus.DELIVERED)
+    assert look(
+        SENT, here(CONFIRMED), allocation=SHIPPED, payment=CAPTURED, parcels=(delivered,)
+    ) == then(
+        done(Step.CAPTURE, "p1"),
+        done(Step.DELIVER, "p1"),
+        FulfilmentCompleted(ORDER_ID),
+        order=[OrderCompleted(ORDER_ID)],
+    )
+
+
+def test_delivered_but_not_paid_is_not_complete() -> None:
+    delivered = parcel(ParcelStatus.DELIVERED)
+    assert look(
+        SENT, here(CONFIRMED), allocation=SHIPPED, payment=AUTHORIZED, parcels=(delivered,)
+    ) == then(done(Step.DELIVER, "p1"))
+
+
+@pytest.mark.parametrize(
+    ("payment", "step", "subject"),
+    [
+        (replace(CAPTURED, captures={"p1": 400}, held_minor=100), Step.CAPTURE, "rest"),
+        (replace(CAPTURED, captures={"p1": 600}), Step.REFUND, "surplus/1"),
+        (
+            replace(CAPTURED, captures={"p1": 700}, refunds={"surplus/1": 100}),
+            Step.REFUND,
+            "surplus/2",
+        ),
+        (replace(CAPTURED, held_minor=7), Step.VOID, ""),
+    ],
+)
+def test_before_it_completes_what_was_taken_becomes_what_is_owed(
+    payment: PaymentFacts, step: Step, subject: str
+) -> None:
+    events: list[FulfilmentEvent] = [*SENT, done(Step.CAPTURE, "p1"), done(Step.DELIVER, "p1")]
+    delivered = parcel(ParcelStatus.DELIVERED)
+    assert look(
+        events, here(CONFIRMED), allocation=SHIPPED, payment=payment, parcels=(delivered,)
+    ) == then(started(step, subject, due_at=seconds(TIMING.answer_s)))
+
+
+# Undoing.
+
+
+def test_an_order_cancelled_before_anything_was_asked_for_ends_at_once() -> None:
+    assert look(order=here(CANCELLING)) == then(
+        FulfilmentStarted(ORDER_ID, charged=True), ENDED, order=[CANCELLED]
+    )
+
+
+def test_a_cancelled_order_gives_back_stock_and_then_money_and_then_ends() -> None:
+    order = here(CONFIRMED, CANCELLING)
+    events: list[FulfilmentEvent] = [*SHIPPING]
+    first = look(events, order, allocation=COMMITTED, payment=AUTHORIZED)
+    assert first == then(
+        compensating("cancelled", "cancelled"),
+        failed(Step.SHIP, "called_off"),
+        started(Step.RELEASE, due_at=seconds(TIMING.answer_s)),
+    )
+    events += first.fulfilment
+    released = replace(COMMITTED, held={1: 0})
+    second = look(events, order, allocation=released, payment=AUTHORIZED)
+    assert second == then(done(Step.RELEASE), started(Step.VOID, due_at=seconds(TIMING.answer_s)))
+    events += second.fulfilment
+    voided = replace(AUTHORIZED, held_minor=0, voided=True)
+    assert look(events, order, allocation=released, payment=voided) == then(
+        done(Step.VOID), ENDED, order=[CANCELLED]
+    )
+
+
+def test_a_cancelled_order_whose_parcel_came_back_is_refunded() -> None:
+    order = here(CONFIRMED, CANCELLING)
+    released = replace(SHIPPED, held={})
+    reaction = look(
+        [*SENT, done(Step.CAPTURE, "p1")],
+        order,
+        allocation=released,
+        payment=CAPTURED,
+        parcels=(parcel(ParcelStatus.RETURNED),),
+    )
+    assert reaction.fulfilment[-1] == started(
+        Step.REFUND, "surplus/1", due_at=seconds(TIMING.answer_s)
+    )
+    assert reaction.order == ()
+
+
+@pytest.mark.parametrize(
+    "payment", [NOTHING, PaymentFacts(attempt=1, pending=True)], ids=["unread", "unanswered"]
+)
+def test_a_cancelled_order_waits_for_an_authorization_that_may_still_come(
+    payment: PaymentFacts,
+) -> None:
+    events: list[FulfilmentEvent] = [
+        *AUTHORIZING,
+        compensating("cancelled", "x"),
+        started(Step.VOID),
+    ]
+    released = AllocationFacts(reserved=True)
+    facts: dict[str, Any] = {"order": here(CANCELLING), "allocation": released}
+    assert look(events, payment=payment, **facts).order == ()
+    tombstone = PaymentFacts(attempt=payment.attempt, voided=True)
+    assert look(events, payment=tombstone, **facts).order == (CANCELLED,)
+
+
+def test_an_authorization_that_arrives_after_the_end_is_voided() -> None:
+    events: list[FulfilmentEvent] = [
+        *AUTHORIZING,
+        compensating("cancelled", "x"),
+        started(Step.VOID),
+        done(Step.VOID),
+    ]
+    reaction = look(
+        [*events, ENDED],
+        here(CANCELLING, CANCELLED),
+        allocation=AllocationFacts(reserved=True),
+        payment=AUTHORIZED,
+    )
+    assert started(Step.VOID, attempt=2, due_at=seconds(TIMING.answer_s)) in reaction.fulfilment
+    assert reaction.order == ()
+
+
+def test_a_cancelled_order_waits_for_a_reservation_that_may_still_come() -> None:
+    assert look(RESERVING, here(CANCELLING)) == then(
+        compensating("cancelled", "cancelled"),
+        failed(Step.RESERVE, "called_off"),
+        started(Step.RELEASE, due_at=seconds(TIMING.answer_s)),
+    )
+
+
+def test_a_customer_who_cancels_what_is_being_rejected_gets_it_cancelled() -> None:
+    events: list[FulfilmentEvent] = [
+        *RESERVING,
+        compensating("rejected", "x"),
+        started(Step.RELEASE),
+    ]
+    reaction = look(events, here(CANCELLING), allocation=AllocationFacts(reserved=True))
+    assert (reaction.fulfilment[-1], reaction.order) == (ENDED, (CANCELLED,))
+
+
+def test_a_compensation_without_an_answer_is_asked_about_and_then_stuck() -> None:
+    events: list[FulfilmentEvent] = [
+        *RESERVING,
+        compensating("cancelled", "x"),
+        failed(Step.RESERVE, "called_off"),
+    ]
+    for asked in range(1, TIMING.most_asks):
+        events += [started(Step.RELEASE), timed_out(Step.RELEASE)]
+        [again] = look(events, here(CANCELLING), allocation=RESERVED).fulfilment
+        pause = min(TIMING.answer_s * 2**asked, TIMING.longest_pause_s)
+        assert again == started(Step.RELEASE, due_at=seconds(pause))
+    events += [started(Step.RELEASE), timed_out(Step.RELEASE)]
+    assert look(events, here(CANCELLING), allocation=RESERVED) == then(
+        stuck(Step.RELEASE, "no_answer")
+    )
+
+
+# Changes on the way.
+
+
+def test_pieces_of_cancelled_lines_are_released() -> None:
+    fewer = OrderLinesCancelled(ORDER_ID, (CancelledLine(1, Sku("A"), 2),), "x", WHY)
+    order = here(CONFIRMED, fewer)
+    released = started(Step.RELEASE, "lines", due_at=seconds(TIMING.answer_s))
+    assert look(SHIPPING, order, allocation=COMMITTED, payment=AUTHORIZED) == then(released)
+    events: list[FulfilmentEvent] = [*SHIPPING, released]
+    smaller = replace(COMMITTED, held={1: 3})
+    assert look(events, order, allocation=smaller, payment=AUTHORIZED) == then(
+        done(Step.RELEASE, "lines")
+    )
+
+
+def test_a_received_return_is_refunded_and_restocked() -> None:
+    subject = f"{RETURN_ID}/1"
+    facts: dict[str, Any] = {"allocation": SHIPPED, "parcels": (parcel(ParcelStatus.DELIVERED),)}
+    events: list[FulfilmentEvent] = [*SENT, done(Step.CAPTURE, "p1"), done(Step.DELIVER, "p1")]
+    events.append(FulfilmentCompleted(ORDER_ID))
+    order = here(CONFIRMED, OrderCompleted(ORDER_ID))
+    asked = look(events, order, payment=CAPTURED, returns=(receipt(),), **facts)
+    assert asked == then(
+        started(Step.REFUND, subject, due_at=seconds(TIMING.answer_s)),
+        started(Step.RESTOCK, subject, due_at=seconds(TIMING.answer_s)),
+    )
+    events += asked.fulfilment
+    facts["allocation"] = replace(SHIPPED, restocked=frozenset({subject}))
+    refunded = replace(CAPTURED, refunds={subject: 100})
+    assert look(events, order, payment=refunded, returns=(receipt(),), **facts) == Reaction(
+        (done(Step.REFUND, subject), done(Step.RESTOCK, subject)),
+        returns=(ReturnRefunded(ORDER_ID, RETURN_ID, 1, 100),),
+    )
+    events += [done(Step.REFUND, subject), done(Step.RESTOCK, subject)]
+    noted = (receipt(refunded=True),)
+    assert look(events, order, payment=refunded, returns=noted, **facts) == Reaction()
+
+
+def test_a_return_of_what_was_paid_elsewhere_owes_nothing() -> None:
+    events: list[FulfilmentEvent] = [
+        FulfilmentStarted(ORDER_ID, charged=False),
+        FulfilmentCompleted(ORDER_ID),
+    ]
+    reaction = look(
+        events,
+        here(CONFIRMED, OrderCompleted(ORDER_ID), payment=PaymentMethod.SETTLED_ELSEWHERE),
+        returns=(receipt(restock=0),),
+    )
+    assert reaction == Reaction(returns=(ReturnRefunded(ORDER_ID, RETURN_ID, 1, 0),))
+
+
+def test_a_return_does_not_keep_an_order_from_completing() -> None:
+    reaction = look(
+        [*SENT],
+        here(CONFIRMED),
+        allocation=SHIPPED,
+        payment=CAPTURED,
+        parcels=(parcel(ParcelStatus.DELIVERED),),
+        returns=(receipt(),),
+    )
+    assert reaction.order == (OrderCompleted(ORDER_ID),)
