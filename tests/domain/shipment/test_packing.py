@@ -102,7 +102,6 @@ def test_pieces_of_a_cancelled_or_returned_parcel_are_packed_again(
 def test_pieces_of_a_live_parcel_are_not_packed_again(so_far: tuple[ShipmentEvent, ...]) -> None:
     packed = given(created(quantity=5), *so_far)
     assert refused(lambda: create(confirmed(), packed)).extra == {"remaining": 0}
-    assert not guards.may_create(confirmed(), packed)
 
 
 @pytest.mark.parametrize(
@@ -141,7 +140,6 @@ def test_nothing_is_packed_or_leaves_unless_the_order_is_confirmed_and_not_on_ho
     packed = given(created())
     error = refused(lambda: decide(order, packed))
     assert (error.code, error.extra) == ("illegal_transition", {"status": status})
-    assert not guards.may_create(order, packed)
     assert not guards.may_dispatch(order, packed.shipments[0])
 
 
