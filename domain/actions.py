@@ -48,11 +48,13 @@ _BY_ROLE: Mapping[Role, frozenset[str]] = {
 
 def legal_actions(order: Order, facts: Facts, role: Role) -> tuple[str, ...]:
     """List what somebody in this role may do with the order now, always in the same sequence."""
-    return tuple(
-        name
-        for name, is_legal in _LEGAL.items()
-        if name in _BY_ROLE[role] and is_legal(order, facts)
-    )
+    return actions_by_role(order, facts)[role]
+
+
+def actions_by_role(order: Order, facts: Facts) -> Mapping[Role, tuple[str, ...]]:
+    """List for each role what it may do with the order now."""
+    legal = [name for name, is_legal in _LEGAL.items() if is_legal(order, facts)]
+    return {role: tuple(name for name in legal if name in its) for role, its in _BY_ROLE.items()}
 
 
 def _has_unpacked(order: Order, facts: Facts) -> bool:

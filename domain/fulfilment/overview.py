@@ -1,9 +1,8 @@
-"""Read from an order's file what the saga must know of each aggregate."""
+"""Read from the states of an order's aggregates what the saga, and others like it, must know."""
 
 from collections import Counter
 from collections.abc import Mapping
 
-from commands.order.file import OrderFile
 from domain.fulfilment.facts import (
     AllocationFacts,
     Facts,
@@ -36,14 +35,15 @@ _RETURN: Mapping[ReturnStage, ReturnStatus] = {
 }
 
 
-def facts_of(file: OrderFile) -> Facts:
+def facts_of(
+    *,
+    allocation: Allocation | None,
+    payment: Payment | None,
+    shipments: Shipments | None,
+    returns: Returns | None,
+) -> Facts:
     """Say where everything but the order and its saga stands."""
-    return Facts(
-        _allocation(file.allocation.state),
-        _payment(file.payment.state),
-        _parcels(file.shipments.state),
-        _returns(file.returns.state),
-    )
+    return Facts(_allocation(allocation), _payment(payment), _parcels(shipments), _returns(returns))
 
 
 def _allocation(allocation: Allocation | None) -> AllocationFacts:
