@@ -1,6 +1,7 @@
-"""Decide again when a stream has moved on meanwhile: a bounded number of times."""
+"""Decide again when a stream has moved on meanwhile; and do several things side by side."""
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TypeVar
 
 from commands.ports import VersionConflictError
@@ -23,3 +24,12 @@ async def until_unmoved(attempt: Callable[[], Awaitable[T]], *, attempts: int = 
         except VersionConflictError:
             continue
     raise DomainError("too_much_contention", "it kept changing meanwhile; try again")
+
+
+async def side_by_side(works: Iterable[Awaitable[T]]) -> Sequence[T]:
+    """Do all of them, and give what each gave; the first error is raised once all have ended."""
+    results = await asyncio.gather(*works, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return [result for result in results if not isinstance(result, BaseException)]

@@ -4,13 +4,12 @@ Rule: what it decided is stored only if nothing that it looked at has moved. A c
 leaves nothing done, one after it nothing to do.
 """
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from commands.attempts import until_unmoved
+from commands.attempts import side_by_side, until_unmoved
 from commands.envelopes import address_events
 from commands.order.answers import order_answer
 from commands.order.file import OrderFile, load_file, load_files
@@ -18,8 +17,6 @@ from commands.ports import Append, Ports, Request, Stream, VersionConflictError,
 from domain.envelope import Actor, Role
 from domain.events import EventOfOrder
 from domain.fulfilment import on_call
-from domain.fulfilment.facts import Facts
-from domain.fulfilment.overview import facts_of
 from domain.fulfilment.saga import react
 from domain.fulfilment.state import evolve
 from domain.fulfilment.timing import Timing
@@ -62,7 +59,7 @@ async def advance(
             )
 
     pairs = zip(causes.items(), files, strict=True)
-    timers = await asyncio.gather(*(one(*pair, file) for pair, file in pairs))
+    timers = await side_by_side(one(*pair, file) for pair, file in pairs)
     return dict(zip(causes, timers, strict=True))
 
 
@@ -80,7 +77,7 @@ async def _advance(file: OrderFile, cause: Cause, ports: Ports, timing: Timing) 
     ran_out = () if saga is None else on_call.time_out(saga, now=now)
     for event in ran_out:
         saga = evolve(saga, event)
-    reaction = react(order, saga, _facts(file), now=now, timing=timing)
+    reaction = react(order, saga, file.facts, now=now, timing=timing)
     mine = (*ran_out, *reaction.fulfilment)
     if mine or reaction:
         request = Request(
@@ -124,12 +121,3 @@ async def store_reaction(
     # All of the file was looked at, so none of it may have moved.
     read = [stream for stream in file.streams if stream not in streams]
     await ports.store.append(Append(writes=writes, read=read, request=request, answer=answer))
-
-
-def _facts(file: OrderFile) -> Facts:
-    return facts_of(
-        allocation=file.allocation.state,
-        payment=file.payment.state,
-        shipments=file.shipments.state,
-        returns=file.returns.state,
-    )

@@ -6,6 +6,8 @@ from typing import Any
 
 from commands.ports import Ports, Stream
 from domain.aggregate import Aggregate
+from domain.fulfilment.facts import Facts
+from domain.fulfilment.overview import facts_of
 from domain.fulfilment.state import FULFILMENT, Fulfilment
 from domain.ids import (
     OrderId,
@@ -39,6 +41,16 @@ class OrderFile:
     def position(self) -> int:
         """Give the log position of the last event in it: the ETag of the order's document."""
         return max(stream.position for stream in self.streams)
+
+    @property
+    def facts(self) -> Facts:
+        """Say where everything but the order and its saga stands."""
+        return facts_of(
+            allocation=self.allocation.state,
+            payment=self.payment.state,
+            shipments=self.shipments.state,
+            returns=self.returns.state,
+        )
 
     @property
     def streams(self) -> Sequence[Stream[Any]]:

@@ -1,0 +1,326 @@
+"""What is open with a payment's provider: calls that are still to be made, and what comes of them.
+
+Rule: a call is made from what the log says is pending, never from memory. After a call whose outcome
+is not known, the provider is asked what happened before the same request is sent again, under the
+same key.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeAlias
+
+from commands.attempts import until_unmoved
+from commands.envelopes import address_events
+from commands.payment.gateway import (
+    ActionRequired,
+    AuthorizationRecord,
+    AuthorizationStatus,
+    Authorized,
+    Declined,
+    Moved,
+    PaymentGateway,
+    Refused,
+    Released,
+    capture_key,
+    refund_key,
+    void_key,
+)
+from commands.payment.request import PAYMENTS
+from commands.ports import Answer, Append, Ports, Request, Write
+from domain.ids import OrderId, payment_stream
+from domain.payment import outcomes
+from domain.payment.events import DeclineCode, PaymentEvent
+from domain.payment.state import PAYMENT, Outcome, Payment
+
+
+@dataclass(frozen=True, slots=True)
+class Authorize:
+    attempt: int
+
+    @property
+    def key(self) -> str:
+        return f"authorize/{self.attempt}"
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    capture_id: str
+    try_number: int
+
+    @property
+    def key(self) -> str:
+        return f"capture/{self.capture_id}/{self.try_number}"
+
+
+@dataclass(frozen=True, slots=True)
+class Void:
+    """Attributes: stray: the attempt, if it is not the one that pays for the order."""
+
+    stray: int | None
+
+    @property
+    def key(self) -> str:
+        return f"void/{self.stray or ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class Refund:
+    refund_id: str
+    try_number: int
+
+    @property
+    def key(self) -> str:
+        return f"refund/{self.refund_id}/{self.try_number}"
+
+
+Call: TypeAlias = Authorize | Capture | Void | Refund
+
+
+class NotYetError(Exception):
+    """Nothing came of a call so far: it is to be made again later. The text says why."""
+
+
+def open_calls(payment: Payment | None) -> Sequence[Call]:
+    """List what was asked for and not answered."""
+    return () if payment is None else tuple(_open_calls(payment))
+
+
+def _open_calls(payment: Payment) -> Iterator[Call]:
+    if payment.open_attempt is not None:
+        yield Authorize(payment.open_attempt)
+    for capture_id, capture in payment.captures.items():
+        if capture.outcome is Outcome.PENDING:
+            yield Capture(capture_id, capture.tries)
+    if payment.closed and payment.voided_minor is None and payment.open_attempt is None:
+        yield Void(None)
+    yield from (Void(stray) for stray in payment.strays)
+    for refund_id, refund in payment.refunds.items():
+        if refund.outcome is Outcome.PENDING:
+            yield Refund(refund_id, refund.tries)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One call on behalf of an order.
+
+    Attributes:
+        again: it was made before, and nobody knows what came of it.
+        token: the provider's name of the customer's card; None: it is not known any more.
+        asked_at: when it was first asked for.
+        correlation_id: of what set it off.
+    """
+
+    order_id: OrderId
+    call: Call
+    again: bool
+    token: str | None
+    asked_at: datetime
+    correlation_id: str
+
+
+async def make_call(asked: Asked, gateway: PaymentGateway, ports: Ports) -> None:
+    """Make a call and store what came of it; nothing, where it was answered meanwhile.
+
+    Raises:
+        NotYetError: it is to be made again later.
+        GatewayUnknownError: nobody knows what came of it.
+        DomainError: `provider_disagrees`: it answers nonsense.
+        StoreUnavailableError: the outcome is not stored; calling again is safe.
+    """
+    payment = (await ports.store.load(payment_stream(asked.order_id), PAYMENT)).state
+    if payment is None or asked.call not in open_calls(payment):
+        return
+    match asked.call:
+        case Authorize(attempt=attempt):
+            decide = await _authorize(attempt, asked, payment, gateway)
+        case Capture():
+            decide = await _capture(asked.call, asked, payment, gateway)
+        case Void(stray=stray):
+            decide = await _void(stray, asked, payment, gateway)
+        case Refund():
+            decide = await _refund(asked.call, asked, payment, gateway)
+    await record_outcome(asked, decide, ports)
+
+
+Decide: TypeAlias = Callable[[Payment], Sequence[PaymentEvent]]
+
+
+async def record_outcome(asked: Asked, decide: Decide, ports: Ports) -> None:
+    """Store what a provider said. Raises DomainError `provider_disagrees`."""
+
+    async def attempt() -> None:
+        stream = await ports.store.load(payment_stream(asked.order_id), PAYMENT)
+        if stream.state is None:
+            return
+        events = decide(stream.state)
+        if not events:
+            return
+        request = Request(
+            actor=PAYMENTS,
+            command_id=f"{asked.order_id}/{asked.call.key}",
+            correlation_id=asked.correlation_id,
+            route="payment",
+        )
+        addressed = address_events(events, request, ports, occurred_at=ports.clock.now())
+        await ports.store.append(
+            Append(
+                writes=[Write(stream, addressed, asked.order_id)],
+                request=request,
+                answer=Answer({}),
+            )
+        )
+
+    await until_unmoved(attempt)
+
+
+async def _authorize(
+    attempt: int, asked: Asked, payment: Payment, gateway: PaymentGateway
+) -> Decide:
+    before = payment.attempts[attempt]
+    waits = before.outcome is Outcome.ACTION_REQUIRED
+    if asked.again or waits:
+        record = await gateway.look_up(
+            order_id=asked.order_id,
+            attempt=attempt,
+            reference=before.reference,
+            asked_at=asked.asked_at,
+        )
+        if record is not None:
+            return _authorized(attempt, record.status, waits=waits)
+    if payment.closed:
+        # Nobody wants it any more, and the provider knows of nothing.
+        return lambda now: outcomes.authorization_failed(
+            now,
+            attempt=attempt,
+            decline_code=DeclineCode.OTHER,
+            detail="it was called off before it was made",
+        )
+    if asked.token is None or payment.currency is None:
+        return lambda now: outcomes.authorization_failed(
+            now,
+            attempt=attempt,
+            decline_code=DeclineCode.UNKNOWN_TOKEN,
+            detail="the payment token is not known any more",
+        )
+    outcome = await gateway.authorize(
+        order_id=asked.order_id,
+        attempt=attempt,
+        amount_minor=before.amount_minor,
+        currency=payment.currency,
+        token=asked.token,
+    )
+    return _authorized(attempt, outcome, waits=False)
+
+
+def _authorized(attempt: int, outcome: AuthorizationStatus, *, waits: bool) -> Decide:
+    match outcome:
+        case Authorized(reference=reference, amount_minor=amount_minor):
+            return lambda now: outcomes.authorized(
+                now, attempt=attempt, amount_minor=amount_minor, reference=reference
+            )
+        case ActionRequired() if waits:
+            raise NotYetError("the customer has not confirmed it with their bank yet")
+        case ActionRequired(reference=reference, action_url=action_url):
+            return lambda now: outcomes.action_required(
+                now, attempt=attempt, reference=reference, action_url=action_url
+            )
+        case Declined(decline_code=decline_code, detail=detail):
+            return lambda now: outcomes.authorization_failed(
+                now, attempt=attempt, decline_code=decline_code, detail=detail
+            )
+        case Released():
+            return lambda now: outcomes.voided(now, attempt=attempt)
+
+
+async def _capture(
+    call: Capture, asked: Asked, payment: Payment, gateway: PaymentGateway
+) -> Decide:
+    reference, held = _held(payment)
+    capture = payment.captures[call.capture_id]
+    if asked.again:
+        record = await _record(held, asked, payment, gateway)
+        if record is not None:
+            taken = outcomes.captured_in_total(payment, total_minor=record.captured_minor)
+            if taken:
+                return lambda now: outcomes.captured_in_total(
+                    now, total_minor=record.captured_minor
+                )
+    if payment.currency is None:
+        raise AssertionError("what was authorized has a currency")
+    result = await gateway.capture(
+        reference=reference,
+        amount_minor=capture.amount_minor,
+        currency=payment.currency,
+        key=capture_key(asked.order_id, call.capture_id, call.try_number),
+        last=payment.capturable_minor == 0,
+    )
+    match result:
+        case Moved(amount_minor=amount_minor):
+            return lambda now: outcomes.captured(
+                now, capture_id=call.capture_id, amount_minor=amount_minor
+            )
+        case Refused(detail=detail, final=final):
+            return lambda now: outcomes.capture_failed(
+                now,
+                capture_id=call.capture_id,
+                try_number=call.try_number,
+                detail=detail,
+                final=final,
+            )
+
+
+async def _void(
+    stray: int | None, asked: Asked, payment: Payment, gateway: PaymentGateway
+) -> Decide:
+    attempt = payment.held if stray is None else stray
+    reference = None if attempt is None else payment.attempts[attempt].reference
+    if attempt is not None and reference:
+        await gateway.void(reference=reference, key=void_key(asked.order_id, attempt))
+    return lambda now: outcomes.voided(now, attempt=stray)
+
+
+async def _refund(call: Refund, asked: Asked, payment: Payment, gateway: PaymentGateway) -> Decide:
+    reference, held = _held(payment)
+    key = refund_key(asked.order_id, call.refund_id, call.try_number)
+    if payment.currency is None:
+        raise AssertionError("what was captured has a currency")
+    moved: int | None = None
+    if asked.again:
+        record = await _record(held, asked, payment, gateway)
+        moved = None if record is None else record.refunds.get(key)
+    if moved is None:
+        result = await gateway.refund(
+            reference=reference,
+            amount_minor=payment.refunds[call.refund_id].amount_minor,
+            currency=payment.currency,
+            key=key,
+        )
+        if isinstance(result, Refused):
+            return lambda now: outcomes.refund_failed(
+                now, refund_id=call.refund_id, try_number=call.try_number, detail=result.detail
+            )
+        moved = result.amount_minor
+    amount_minor = moved
+    return lambda now: outcomes.refunded(
+        now, refund_id=call.refund_id, try_number=call.try_number, amount_minor=amount_minor
+    )
+
+
+async def _record(
+    attempt: int, asked: Asked, payment: Payment, gateway: PaymentGateway
+) -> AuthorizationRecord | None:
+    return await gateway.look_up(
+        order_id=asked.order_id,
+        attempt=attempt,
+        reference=payment.attempts[attempt].reference,
+        asked_at=asked.asked_at,
+    )
+
+
+def _held(payment: Payment) -> tuple[str, int]:
+    """Give the provider's id of what pays for the order, and its attempt."""
+    reference = None if payment.held is None else payment.attempts[payment.held].reference
+    if payment.held is None or not reference:
+        raise AssertionError("money is only moved after it was authorized")
+    return reference, payment.held

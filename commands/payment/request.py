@@ -1,0 +1,163 @@
+"""From what the saga asks of an order's money to requests that are stored before anybody is asked.
+
+Rule: nothing is asked of a provider that isn't in the log first, with the amount and the name that
+make its idempotency key. So whatever is killed, what was asked for is known.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from commands.attempts import until_unmoved
+from commands.envelopes import address_events
+from commands.order.answers import order_answer
+from commands.order.file import OrderFile, load_file
+from commands.ports import Append, Ports, Request, Write
+from domain.envelope import Actor, Envelope, Role
+from domain.fulfilment.events import FulfilmentStepStarted, Step
+from domain.fulfilment.facts import REST, SURPLUS
+from domain.fulfilment.standing import rest_minor, surplus_minor
+from domain.order.state import Order
+from domain.payment import decisions
+from domain.payment.events import PaymentEvent
+from domain.payment.shares import capture_minor, value_minor
+from domain.payment.state import Payment
+from domain.shipment.state import Shipments, ShipmentStatus
+
+PAYMENTS = Actor("payment", Role.PROCESS)
+STEPS = (Step.AUTHORIZE, Step.CAPTURE, Step.VOID, Step.REFUND)
+GONE = (ShipmentStatus.DISPATCHED, ShipmentStatus.DELIVERED)
+
+
+async def request_step(
+    event: FulfilmentStepStarted, envelope: Envelope, provider: str, ports: Ports
+) -> Payment | None:
+    """Store what a step asks for, unless it was asked for before; give the payment after that.
+
+    Raises:
+        DomainError: it can't be asked for now (`illegal_transition`), or never.
+        StoreUnavailableError: nothing is known to be stored; asking again is safe.
+    """
+
+    async def attempt() -> Payment | None:
+        file = await load_file(event.order_id, ports)
+        order = file.order.state
+        if order is None:
+            raise AssertionError(f"{event.order_id} has a saga and no order")
+        events = _decide(event, order, file, provider)
+        if not events:
+            return file.payment.state
+        await ports.store.append(_append(event, events, file, envelope, ports))
+        return (await load_file(event.order_id, ports)).payment.state
+
+    return await until_unmoved(attempt)
+
+
+def _decide(
+    event: FulfilmentStepStarted, order: Order, file: OrderFile, provider: str
+) -> Sequence[PaymentEvent]:
+    payment = file.payment.state
+    match event.step:
+        case Step.AUTHORIZE:
+            return decisions.request_authorization(
+                payment,
+                order_id=order.order_id,
+                attempt=event.attempt,
+                amount_minor=order.owed_minor,
+                currency=order.currency,
+                provider=provider,
+            )
+        case Step.VOID:
+            return decisions.request_void(payment, order_id=order.order_id)
+        case Step.CAPTURE if payment is not None:
+            return decisions.request_capture(
+                payment,
+                capture_id=event.subject,
+                amount_minor=_capture_minor(event.subject, order, payment, file),
+            )
+        case Step.REFUND if payment is not None:
+            return decisions.request_refund(
+                payment,
+                refund_id=event.subject,
+                amount_minor=_refund_minor(event.subject, order, payment, file),
+                currency=order.currency,
+                reason="a return" if "/" in event.subject else "the order was changed",
+            )
+        case _:
+            return ()
+
+
+def _capture_minor(subject: str, order: Order, payment: Payment, file: OrderFile) -> int:
+    before = payment.captures.get(subject)
+    if before is not None:
+        return before.amount_minor  # the same again, or its key would stand for two amounts
+    if subject == REST:
+        return rest_minor(order, file.facts.payment)
+    share = capture_minor(
+        owed_minor=order.owed_minor,
+        authorized_minor=payment.authorized_minor,
+        wanted_value_minor=value_minor(order.lines, _wanted(order)),
+        shipped_value_minor=value_minor(order.lines, _shipped_until(subject, file.shipments.state)),
+        claimed_minor=sum(one.amount_minor for one in payment.captures.values()),
+    )
+    return min(share, payment.capturable_minor)
+
+
+def _refund_minor(subject: str, order: Order, payment: Payment, file: OrderFile) -> int:
+    before = payment.refunds.get(subject)
+    if before is not None:
+        return before.amount_minor
+    if subject.startswith(f"{SURPLUS}/"):
+        return surplus_minor(order, file.facts)
+    owed = {
+        receipt.subject: receipt.refund_minor
+        for one in file.facts.returns
+        for receipt in one.receipts
+    }
+    # What the bank took back meanwhile is not given back once more.
+    return min(owed[subject], payment.refundable_minor)
+
+
+def _wanted(order: Order) -> Mapping[int, int]:
+    return {line.line_number: order.remaining(line) for line in order.lines}
+
+
+def _shipped_until(shipment_id: str, shipments: Shipments | None) -> Mapping[int, int]:
+    """Add up the pieces of the parcels that are gone, up to this one, by line number."""
+    pieces: dict[int, int] = {}
+    for shipment in () if shipments is None else shipments.shipments:
+        is_asked_for = str(shipment.shipment_id) == shipment_id
+        if shipment.status in GONE or is_asked_for:
+            for line in shipment.lines:
+                pieces[line.line_number] = pieces.get(line.line_number, 0) + line.quantity
+        if is_asked_for:
+            break
+    return pieces
+
+
+def _append(
+    event: FulfilmentStepStarted,
+    events: Sequence[PaymentEvent],
+    file: OrderFile,
+    envelope: Envelope,
+    ports: Ports,
+) -> Append:
+    parts = [str(event.order_id), event.step, event.subject, str(event.attempt)]
+    request = Request(
+        actor=PAYMENTS,
+        command_id="/".join(part for part in parts if part),
+        correlation_id=envelope.correlation_id,
+        route="payment",
+        traceparent=envelope.traceparent,
+    )
+    addressed = address_events(
+        events,
+        request,
+        ports,
+        occurred_at=ports.clock.now(),
+        caused_by=str(envelope.event_id),
+    )
+    return Append(
+        writes=[Write(file.payment, addressed, event.order_id)],
+        read=[file.order, file.shipments, file.returns],
+        request=request,
+        answer=order_answer(file.order),
+    )
