@@ -1,0 +1,1 @@
+"""The services around an order's money, and the port to who moves it."""
