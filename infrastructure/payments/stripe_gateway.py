@@ -70,7 +70,7 @@ class StripeGateway:
 
     def __init__(self, config: StripeConfig) -> None:
         self._config = config
-        self._http: Any = stripe.HTTPXClient(timeout=config.timeout_s)
+        self._http: Any = stripe.AIOHTTPClient(timeout=config.timeout_s)
         self._client = stripe.StripeClient(
             config.api_key,
             base_addresses={"api": config.api_base} if config.api_base else {},
@@ -169,16 +169,12 @@ class StripeGateway:
         if intent is None:
             return None
         currency = Currency(intent.currency.upper())
-        with _unknown_unless_refused():
-            refunds = await self._client.v1.refunds.list_async(
-                {"payment_intent": intent.id, "limit": PAGE}
-            )
         return AuthorizationRecord(
             status=intent_status(intent),
             captured_minor=from_stripe(getattr(intent, "amount_received", 0), currency),
             refunds={
                 _metadata(one)["key"]: from_stripe(one.amount, currency)
-                for one in refunds.data
+                for one in await self._refunds(intent)
                 if "key" in _metadata(one) and one.status == "succeeded"
             },
         )
@@ -229,6 +225,15 @@ class StripeGateway:
             if error.http_status == NOT_FOUND or error.code == "resource_missing":
                 return None
             raise GatewayUnknownError(error.code or "invalid_request") from None
+
+    async def _refunds(self, intent: stripe.PaymentIntent) -> list[stripe.Refund]:
+        if intent.latest_charge is None:
+            return []
+        with _unknown_unless_refused():
+            page = await self._client.v1.refunds.list_async(
+                {"payment_intent": intent.id, "limit": PAGE}
+            )
+        return page.data
 
     async def _search(self, key: str, asked_at: datetime) -> stripe.PaymentIntent | None:
         # The list is newest first and, unlike Stripe's search, never behind. It is bounded: what
