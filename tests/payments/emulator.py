@@ -7,6 +7,7 @@ the work was done. Taken from it: its file in /tmp, which two test runs would sh
 import sys
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 from localstripe import resources, server
 
 SENT_KEYS: list[str] = []
@@ -15,17 +16,17 @@ LOSE: list[int] = []
 
 
 @web.middleware
-async def trouble(request: web.Request, handler: object) -> web.StreamResponse:
+async def trouble(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Carry out the request, then perhaps spoil the answer."""
     if "Idempotency-Key" in request.headers:
         SENT_KEYS.append(request.headers["Idempotency-Key"])
-    answer = await handler(request)  # type: ignore[operator]  # aiohttp's own type is private
+    answer = await handler(request)
     if request.method == "POST" and request.path.startswith("/v1/") and LOSE:
         status = LOSE.pop()
         if status == 0 and request.transport is not None:
             request.transport.close()
         return web.Response(status=status or 200, text="nonsense")
-    return answer  # type: ignore[no-any-return]
+    return answer
 
 
 async def lose(request: web.Request) -> web.Response:

@@ -26,6 +26,7 @@ from domain.ids import OrderId
 from domain.money import Currency
 from domain.payment.events import DeclineCode
 from infrastructure.local.ports import free_port
+from infrastructure.payments.signature import sign
 from infrastructure.payments.stripe_gateway import StripeConfig, StripeGateway
 from infrastructure.payments.stripe_words import declined_by, from_stripe, to_stripe
 from tests.payments.providers import (
@@ -166,6 +167,14 @@ async def test_a_message_of_a_kind_that_we_do_not_record_is_passed_over(stripe: 
     about = {"id": "po_1", "object": "payout"}
     headers, body = stripe_webhook("payout.paid", about, _now_s())
     assert await stripe.gateway.parse_webhook(headers, body) is None
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"id": 1}', b"\xff", b'{"data": 1}'])
+async def test_a_signed_message_of_nonsense_is_refused(stripe: Stripe, body: bytes) -> None:
+    headers = {"Stripe-Signature": sign(SECRET, body, _now_s())}
+    with pytest.raises(WebhookRefusedError) as caught:
+        await stripe.gateway.parse_webhook(headers, body)
+    assert caught.value.reason in {"malformed", "bad_signature"}
 
 
 async def test_a_payment_of_another_shop_on_the_account_is_not_ours(stripe: Stripe) -> None:
