@@ -15,13 +15,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from domain.errors import DomainError
 from domain.payment import decisions, outcomes
-from domain.payment.events import DeclineCode, PaymentEvent
+from domain.payment.events import PaymentEvent
 from domain.payment.state import Outcome, Payment, evolve
+from tests.domain.payment import messages
+from tests.domain.payment.messages import Key, Message
 from tests.domain.payment.payments import GBP, ORDER_ID
 
-Message = Callable[[Payment], tuple[PaymentEvent, ...]]
-Key = tuple[str, int]
-"""Which capture or refund, and which try of it."""
 REFUSALS = {"illegal_transition", "capture_above_authorized", "refund_above_captured"}
 
 
@@ -126,7 +125,7 @@ class MoneyIsConserved(RuleBasedStateMachine):
     def bank_sends_a_refund_back(self) -> None:
         key = min(self.refunds.keys() - self.bounced)
         self.bounced.add(key)
-        self.mail.append(_refund_failed(key))
+        self.mail.append(messages.refund_failed(key))
 
     @rule()
     @precondition(lambda self: self.voids_asked - self.voids_done)
@@ -225,19 +224,19 @@ class MoneyIsConserved(RuleBasedStateMachine):
         left = hold.amount_minor - sum(hold.captures.values())
         if willing and hold.status == "held" and amount <= left:
             hold.captures[key] = amount
-            self.mail.append(_captured(key, amount))
+            self.mail.append(messages.captured(key, amount))
         else:
             self.refused.add(key)
-            self.mail.append(_capture_failed(key))
+            self.mail.append(messages.capture_failed(key))
 
     def _refund(self, key: Key, *, willing: bool) -> None:
         amount = _some(self.payment).refunds[key[0]].amount_minor
         if willing:
             self.refunds[key] = amount
-            self.mail.append(_refunded(key, amount))
+            self.mail.append(messages.refunded(key, amount))
         else:
             self.refused.add(key)
-            self.mail.append(_refund_failed(key))
+            self.mail.append(messages.refund_failed(key))
 
     def _void(self, asked: int | None) -> None:
         payment = _some(self.payment)
@@ -253,11 +252,11 @@ class MoneyIsConserved(RuleBasedStateMachine):
     def _tell_of_attempt(self, number: int) -> None:
         hold = self.holds[number]
         if hold.status == "held":
-            self.mail.append(_authorized(number, hold.amount_minor))
+            self.mail.append(messages.authorized(number, hold.amount_minor))
         elif hold.status == "action":
-            self.mail.append(_action(number))
+            self.mail.append(messages.action(number))
         elif hold.status == "declined":
-            self.mail.append(_declined(number))
+            self.mail.append(messages.declined(number))
 
     # --- our side ---
 
@@ -283,46 +282,6 @@ class MoneyIsConserved(RuleBasedStateMachine):
 def _some(payment: Payment | None) -> Payment:
     assert payment is not None
     return payment
-
-
-def _authorized(number: int, amount: int) -> Message:
-    return lambda payment: outcomes.authorized(
-        payment, attempt=number, amount_minor=amount, reference=f"ref-{number}"
-    )
-
-
-def _action(number: int) -> Message:
-    return lambda payment: outcomes.action_required(
-        payment, attempt=number, reference=f"ref-{number}", action_url=""
-    )
-
-
-def _declined(number: int) -> Message:
-    return lambda payment: outcomes.authorization_failed(
-        payment, attempt=number, decline_code=DeclineCode.CARD_DECLINED, detail=""
-    )
-
-
-def _captured(key: Key, amount: int) -> Message:
-    return lambda payment: outcomes.captured(payment, capture_id=key[0], amount_minor=amount)
-
-
-def _capture_failed(key: Key) -> Message:
-    return lambda payment: outcomes.capture_failed(
-        payment, capture_id=key[0], try_number=key[1], detail="", final=False
-    )
-
-
-def _refunded(key: Key, amount: int) -> Message:
-    return lambda payment: outcomes.refunded(
-        payment, refund_id=key[0], try_number=key[1], amount_minor=amount
-    )
-
-
-def _refund_failed(key: Key) -> Message:
-    return lambda payment: outcomes.refund_failed(
-        payment, refund_id=key[0], try_number=key[1], detail=""
-    )
 
 
 TestMoneyIsConserved = MoneyIsConserved.TestCase

@@ -1,0 +1,1 @@
+"""Payment providers: adapters of the port in commands/payment/gateway.py."""
