@@ -14,10 +14,10 @@ from api.http.surface import create_surface
 from api.order import history_routes, query_routes
 from api.order.documents import (
     OrderDifferenceDocument,
-    OrderDocument,
     OrderHistoryDocument,
     OrderList,
 )
+from api.order.order_document import OrderDocument
 from api.order.resources import RESOURCES
 from api.order.state import QueryState
 from infrastructure.composition import lag_meter, query_side

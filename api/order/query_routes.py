@@ -18,7 +18,8 @@ from api.http.parameters import parameters
 from api.http.problems import not_found
 from api.http.ready_json import ReadyJson
 from api.order.cursor import LONGEST_CURSOR, read_cursor, write_cursor
-from api.order.documents import OrderDifferenceDocument, OrderDocument, OrderList
+from api.order.documents import OrderDifferenceDocument, OrderList
+from api.order.order_document import OrderDocument
 from api.order.past import OrderParameters, answer_past
 from api.order.paths import order_id
 from api.order.state import query_ports

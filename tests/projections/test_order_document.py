@@ -25,7 +25,8 @@ from domain.order.events import (
 )
 from domain.personal import FORGOTTEN, Address, PersonalData
 from infrastructure.redis import layout
-from projections.order.document import GapError, OrderDocument, fold, project, timestamp
+from projections.order.body import timestamp
+from projections.order.document import GapError, OrderDocument, fold, project
 from projections.order.lists import list_name, lists_of, sort_key
 
 ORDER_ID = OrderId(UUID(int=1))
