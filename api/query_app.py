@@ -34,7 +34,13 @@ DOCUMENTATION = Documentation(
     description="Read orders, lists and histories. Writes are in the command API, on the same "
     "origin.",
     url="/openapi/queries.json",
-    models=(OrderDocument, OrderDifferenceDocument, OrderList, OrderHistoryDocument),
+    models=(
+        OrderDocument,
+        OrderDifferenceDocument,
+        OrderList,
+        OrderHistoryDocument,
+        query_routes.ListParameters,
+    ),
 )
 
 
