@@ -11,7 +11,7 @@ from api.http.openapi import Documentation
 from api.http.readiness import Readiness
 from api.http.server import serve_until_stopped
 from api.http.surface import create_surface
-from api.order import history_routes, query_routes
+from api.order import history_routes, list_routes, query_routes
 from api.order.documents import (
     OrderDifferenceDocument,
     OrderHistoryDocument,
@@ -39,14 +39,14 @@ DOCUMENTATION = Documentation(
         OrderDifferenceDocument,
         OrderList,
         OrderHistoryDocument,
-        query_routes.ListParameters,
+        list_routes.ListParameters,
     ),
 )
 
 
 def create_query_app(state: QueryState) -> FastAPI:
     app = create_surface(
-        (query_routes.router, history_routes.router, docs.router),
+        (query_routes.router, list_routes.router, history_routes.router, docs.router),
         direct=query_routes.DIRECT,
         documentation=DOCUMENTATION,
         resources=RESOURCES,
