@@ -10,10 +10,12 @@ from api.http.openapi import Documentation
 from api.http.readiness import Readiness
 from api.http.server import serve_until_stopped
 from api.http.surface import create_surface
+from api.inventory import command_routes as stock_routes
+from api.inventory.schemas import AdjustmentBody, ReceiptBody, StockAnswer, StockItemBody
 from api.order import command_routes
 from api.order.documents import CommandAnswer
 from api.order.resources import RESOURCES
-from api.order.schemas import CancellationBody, PlaceOrderBody
+from api.order.schemas import CancellationBody, PlaceOrderBody, PlaceOwnOrderBody
 from api.order.state import CommandState
 from infrastructure.composition import command_side
 from infrastructure.observability.access_log import AccessLog
@@ -27,13 +29,22 @@ DOCUMENTATION = Documentation(
     title="Ordertrail commands",
     description="Place and cancel orders. Reads are in the query API, on the same origin.",
     url="/openapi/commands.json",
-    models=(PlaceOrderBody, CancellationBody, CommandAnswer),
+    models=(
+        PlaceOrderBody,
+        PlaceOwnOrderBody,
+        CancellationBody,
+        CommandAnswer,
+        StockItemBody,
+        ReceiptBody,
+        AdjustmentBody,
+        StockAnswer,
+    ),
 )
 
 
 def create_command_app(state: CommandState) -> FastAPI:
     app = create_surface(
-        (command_routes.router,),
+        (command_routes.router, stock_routes.router),
         direct=command_routes.DIRECT,
         documentation=DOCUMENTATION,
         resources=RESOURCES,

@@ -11,6 +11,8 @@ from api.http.openapi import Documentation
 from api.http.readiness import Readiness
 from api.http.server import serve_until_stopped
 from api.http.surface import create_surface
+from api.inventory import query_routes as stock_routes
+from api.inventory.schemas import StockDocument
 from api.order import history_routes, list_routes, query_routes
 from api.order.documents import (
     OrderDifferenceDocument,
@@ -40,13 +42,20 @@ DOCUMENTATION = Documentation(
         OrderList,
         OrderHistoryDocument,
         list_routes.ListParameters,
+        StockDocument,
     ),
 )
 
 
 def create_query_app(state: QueryState) -> FastAPI:
     app = create_surface(
-        (query_routes.router, list_routes.router, history_routes.router, docs.router),
+        (
+            query_routes.router,
+            list_routes.router,
+            history_routes.router,
+            stock_routes.router,
+            docs.router,
+        ),
         direct=query_routes.DIRECT,
         documentation=DOCUMENTATION,
         resources=RESOURCES,

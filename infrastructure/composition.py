@@ -24,6 +24,7 @@ from infrastructure.event_store.order_history import EventStoreOrderHistory
 from infrastructure.event_store.order_reader import OrderReader
 from infrastructure.event_store.recorder import EventLogRecorder, open_datastore
 from infrastructure.event_store.sealing import DataKeys, read_master_key
+from infrastructure.event_store.stock_levels import EventStoreStockLevels
 from infrastructure.event_store.store import PostgresEventStore, open_event_store
 from infrastructure.kafka import topics
 from infrastructure.observability.lag import NO_TOPIC, LagMeter
@@ -93,7 +94,10 @@ async def query_side(
     """Wire what the query API uses, and what tells whether it can work."""
     views = settings.views
     reader = order_reader(settings.store, pool_size=views.folds_at_once)
-    async with async_redis_client(views, timeout_s=views.redis_timeout_s) as client:
+    async with (
+        async_redis_client(views, timeout_s=views.redis_timeout_s) as client,
+        _event_store(settings.store) as store,
+    ):
         yield (
             QueryPorts(
                 RedisOrderViews(
@@ -106,6 +110,7 @@ async def query_side(
                 EventStoreOrderHistory(
                     reader, at_once=views.folds_at_once, waiting=views.folds_waiting
                 ),
+                EventStoreStockLevels(store),
             ),
             checks(settings),
         )

@@ -13,7 +13,7 @@ import msgspec
 
 from domain.envelope import Actor
 from domain.errors import UnavailableError
-from domain.ids import CustomerId, OrderId, StreamId
+from domain.ids import CustomerId, OrderId, Sku, StreamId
 from projections.order.difference import Change
 from projections.order.past import Point
 
@@ -203,8 +203,39 @@ class OrderHistory(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class StockLevel:
+    """What there is of a sku at one location, as of log position `position`.
+
+    Attributes: available: pieces for sale; below zero: promised before they are there.
+    """
+
+    location: str
+    name: str
+    unit_price_minor: int
+    currency: str
+    allow_backorder: bool
+    on_hand: int
+    reserved: int
+    committed: int
+    available: int
+    version: int
+    position: int
+
+
+class StockLevels(Protocol):
+    async def find(self, sku: Sku) -> Sequence[StockLevel]:
+        """Give what there is at each location, by name; nothing for a sku that nobody listed.
+
+        Raises:
+            UnavailableError: the event store can't be reached.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class QueryPorts:
     """All that the query side's surface may use."""
 
     views: OrderViews
     history: OrderHistory
+    stock: StockLevels

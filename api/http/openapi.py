@@ -18,6 +18,8 @@ REF = "#/components/schemas/{model}"
 BEARER = "bearer"
 Responses = dict[int | str, dict[str, Any]]
 Parameter = dict[str, Any]
+Models = type[BaseModel] | tuple[type[BaseModel], ...]
+"""One model, or several of which it is one."""
 
 PROBLEMS: Mapping[int, str] = {
     400: "The request is malformed: the JSON, a header, an `Idempotency-Key` that is missing.",
@@ -76,13 +78,13 @@ def ref(model: type[BaseModel]) -> dict[str, str]:
     return {"$ref": REF.format(model=model.__name__)}
 
 
-def reads(*parameters: Parameter, body: type[BaseModel] | None = None) -> dict[str, Any]:
+def reads(*parameters: Parameter, body: Models | None = None) -> dict[str, Any]:
     """Give the `openapi_extra` of a route: it takes its request apart itself, and a token."""
     extra: dict[str, Any] = {"security": [{BEARER: []}], "parameters": list(parameters)}
     if body is not None:
         extra["requestBody"] = {
             "required": True,
-            "content": {"application/json": {"schema": ref(body)}},
+            "content": {"application/json": {"schema": _schema(body)}},
         }
     return extra
 
@@ -109,7 +111,7 @@ def query(model: type[BaseModel]) -> Sequence[Parameter]:
 
 def responses(
     status: int,
-    model: type[BaseModel] | tuple[type[BaseModel], ...],
+    model: Models,
     headers: Mapping[str, str],
     *refusals: int,
 ) -> Responses:
@@ -117,7 +119,6 @@ def responses(
 
     Several models: one of them, by what was asked for.
     """
-    schema = {"oneOf": [ref(one) for one in model]} if isinstance(model, tuple) else ref(model)
     described: Responses = {
         status: {
             "description": "Done" if status == 201 else "Found",  # noqa: PLR2004
@@ -125,7 +126,7 @@ def responses(
                 name: {"description": text, "schema": {"type": "string"}}
                 for name, text in headers.items()
             },
-            "content": {"application/json": {"schema": schema}},
+            "content": {"application/json": {"schema": _schema(model)}},
         }
     }
     for refusal in (*refusals, 401, 403, 422, 500, 503):
@@ -136,6 +137,10 @@ def responses(
     described[401]["headers"] = {"WWW-Authenticate": {"schema": {"type": "string"}}}
     described[503]["headers"] = {"Retry-After": {"schema": {"type": "integer"}}}
     return described
+
+
+def _schema(model: Models) -> dict[str, Any]:
+    return {"oneOf": [ref(one) for one in model]} if isinstance(model, tuple) else ref(model)
 
 
 def document(app: FastAPI, documentation: Documentation) -> None:

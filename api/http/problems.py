@@ -19,6 +19,7 @@ REFUSED = 422
 """The status of a domain error that is not in `STATUSES`."""
 STATUSES: Mapping[str, int] = {
     "order_not_found": 404,
+    "stock_item_not_found": 404,
     "external_reference_taken": 409,
     "customer_forgotten": 409,
     "illegal_transition": 409,

@@ -4,7 +4,7 @@ Rule: who asks is settled before anything of the request is read; the address is
 idempotency key stands for, so a key that is used for another order is refused, not replayed.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -56,16 +56,22 @@ async def receive(
     *,
     key_needed: bool = False,
 ) -> Received[M]:
+    """Read a command whose body is the same for everybody; see `receive_by_role`."""
+    return await receive_by_role(http, dict.fromkeys(roles, model), route, key_needed=key_needed)
+
+
+async def receive_by_role(
+    http: HttpRequest, models: Mapping[Role, type[M]], route: str, *, key_needed: bool = False
+) -> Received[M]:
     """Read a command. Raises ProblemError 400, 401, 403, 413, 415, 422.
 
     Args:
         http: the request; what its address names is part of what the idempotency key stands for.
-        model: of the body.
-        roles: who may ask.
+        models: who may ask, and with which body.
         route: the scope of the key besides the caller, such as `POST /v1/orders`.
         key_needed: whether it is refused without an `Idempotency-Key`.
     """
-    actor = authorize(http, roles)
+    actor = authorize(http, models)
     no_parameters(http)
     key = idempotency_key(http)
     if key is None and key_needed:
@@ -76,7 +82,7 @@ async def receive(
             errors=[{"header": "Idempotency-Key", "detail": "missing"}],
         )
     if_position = if_match(http)
-    body = await read_json(http, model)
+    body = await read_json(http, models[actor.role])
     ports: Ports = http.app.state.ports
     request = Request(
         actor=actor,

@@ -1,5 +1,7 @@
 """Writes: place an order, cancel it. Each answers with the log position of what it did."""
 
+from collections.abc import Mapping
+
 from fastapi import APIRouter
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
@@ -7,14 +9,16 @@ from starlette.responses import Response
 from api.http.access import forbidden, owner
 from api.http.direct import DirectRoute
 from api.http.openapi import header, path, reads, responses
-from api.http.receive import answered, receive
+from api.http.receive import answered, receive, receive_by_role
 from api.order.documents import CommandAnswer
 from api.order.paths import order_id
-from api.order.schemas import CancellationBody, PlaceOrderBody
+from api.order.schemas import CancellationBody, PlaceOrderBody, PlaceOwnOrderBody
 from commands.order.cancel import cancel_order
 from commands.order.place import place_order
+from commands.order.place_own import place_own_order
 from commands.ports import Answer
 from domain.envelope import Role
+from domain.ids import CustomerId
 
 router = APIRouter(tags=["orders"])
 
@@ -33,7 +37,10 @@ KEY = header(
 )
 IF_MATCH = header("If-Match", "The ETag of the view that this decision rests on.")
 CANCELLERS = frozenset({Role.CUSTOMER, Role.SERVICE, Role.MERCHANT})
-PLACERS = frozenset({Role.SERVICE})
+PLACERS: Mapping[Role, type[PlaceOrderBody | PlaceOwnOrderBody]] = {
+    Role.SERVICE: PlaceOrderBody,
+    Role.CUSTOMER: PlaceOwnOrderBody,
+}
 CANCELLATIONS = "/v1/orders/{id}/cancellations"
 
 
@@ -42,14 +49,21 @@ CANCELLATIONS = "/v1/orders/{id}/cancellations"
     status_code=201,
     summary="Place an order",
     responses=responses(201, CommandAnswer, HEADERS, 400, 409, 413, 415),
-    openapi_extra=reads(KEY, body=PlaceOrderBody),
+    openapi_extra=reads(KEY, body=(PlaceOrderBody, PlaceOwnOrderBody)),
     response_class=Response,
 )
 async def post_order(http: HttpRequest) -> Response:
-    """Place an order for any customer, at the prices that the body states."""
-    received = await receive(http, PlaceOrderBody, PLACERS, "POST /v1/orders", key_needed=True)
-    command = received.content.to_command()
-    return _answer(await place_order(command, received.request, received.ports))
+    """Place an order.
+
+    A service does for any customer, at the prices that it states; a customer for themselves, at
+    the catalog's.
+    """
+    received = await receive_by_role(http, PLACERS, "POST /v1/orders", key_needed=True)
+    body, request, ports = received.content, received.request, received.ports
+    if isinstance(body, PlaceOwnOrderBody):
+        own = body.to_own_command(CustomerId(received.actor.subject))
+        return _answer(await place_own_order(own, request, ports))
+    return _answer(await place_order(body.to_command(), request, ports))
 
 
 @router.post(

@@ -19,6 +19,7 @@ from api.http.fields import (
 )
 from commands.order.cancel import CancelOrder
 from commands.order.place import PlaceOrder
+from commands.order.place_own import OwnLine, PlaceOwnOrder
 from domain.ids import CustomerId, OrderId, Sku
 from domain.money import Currency
 from domain.order.decisions import MOST_LINES, LineToCancel
@@ -126,6 +127,49 @@ class PlaceOrderBody(Strict):
         if self.fulfilment is None:
             return self.payment_token is not None
         return self.fulfilment == "ordertrail"
+
+
+class OwnCustomerBody(Strict):
+    """Whose order it is stands in the token."""
+
+    name: Text200 | None = None
+    email: Email | None = None
+    phone: Annotated[Phone | None, Field(description="E.164, such as +441632960000")] = None
+
+
+class OwnLineBody(Strict):
+    sku: Identifier64
+    quantity: Annotated[int, Field(description="From 1 to 1,000,000")]
+    unit_price_minor: Annotated[
+        int | None, Field(description="What you were shown: refused if it costs something else")
+    ] = None
+
+
+class PlaceOwnOrderBody(Strict):
+    """A customer's own order, at the catalog's prices."""
+
+    currency: Annotated[CurrencyCode, Field(description="ISO 4217")]
+    customer: OwnCustomerBody = OwnCustomerBody()
+    lines: Annotated[list[OwnLineBody], Field(max_length=MOST_LINES, description="From 1 to 1,000")]
+    shipping_address: AddressBody | None = None
+    payment_token: Identifier128
+
+    def to_own_command(self, customer_id: CustomerId) -> PlaceOwnOrder:
+        address = self.shipping_address
+        return PlaceOwnOrder(
+            customer_id=customer_id,
+            personal=PersonalData(
+                name=self.customer.name,
+                email=self.customer.email,
+                phone=self.customer.phone,
+                shipping_address=None if address is None else address.to_address(),
+                payment_token=self.payment_token,
+            ),
+            currency=Currency(self.currency),
+            lines=[
+                OwnLine(Sku(line.sku), line.quantity, line.unit_price_minor) for line in self.lines
+            ],
+        )
 
 
 class LineToCancelBody(Strict):

@@ -192,14 +192,14 @@ async def _load(asks: Sequence[Ask], ports: Ports) -> _Desk:
         if isinstance(ask.event, FulfilmentStepStarted) and ask.event.step is Step.RESERVE
         for line in _order_lines(orders[ask.order_id])
     }
-    items = {item.stream: item for item in await load_items(sorted(reserving), ports)}
+    items = {item.stream: item for item in await load_items(sorted(reserving), ports.store)}
     held = {
         stock_stream(part.location, part.sku)
         for one in orders.values()
         if one.allocation.state is not None
         for part in one.allocation.state.parts
     }
-    rest = await load_streams(sorted(held - set(items)), ports)
+    rest = await load_streams(sorted(held - set(items)), ports.store)
     return _Desk(orders, [*items.values(), *rest])
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from commands.attempts import until_unmoved
 from commands.envelopes import address_events
-from commands.ports import Answer, Append, Ports, Request, Stream, Write
+from commands.ports import Answer, Append, EventStore, Ports, Request, Stream, Write
 from domain.errors import DomainError
 from domain.ids import Sku, StreamId, stock_stream, stock_streams_prefix
 from domain.inventory import decisions
@@ -89,20 +89,22 @@ async def adjust_stock(
     return await _change(sku, location, decide, request, ports)
 
 
-async def load_items(skus: Sequence[Sku], ports: Ports) -> Sequence[Stream[StockItem]]:
+async def load_items(skus: Sequence[Sku], store: EventStore) -> Sequence[Stream[StockItem]]:
     """Load the items of some skus, at every location. Raises StoreUnavailableError."""
     prefixes = {stock_streams_prefix(sku): sku for sku in skus}
-    found = await ports.store.streams_under(list(prefixes))
+    found = await store.streams_under(list(prefixes))
     wanted = {f"stock-{sku}" for sku in skus}
     streams = [stream for stream in found if stream.rpartition("/")[0] in wanted]
-    return await load_streams(streams, ports)
+    return await load_streams(streams, store)
 
 
-async def load_streams(streams: Sequence[StreamId], ports: Ports) -> Sequence[Stream[StockItem]]:
+async def load_streams(
+    streams: Sequence[StreamId], store: EventStore
+) -> Sequence[Stream[StockItem]]:
     """Load stock items by their streams. Raises StoreUnavailableError."""
     if not streams:
         return []
-    return await ports.store.load_all([(stream, STOCK_ITEM) for stream in streams])
+    return await store.load_all([(stream, STOCK_ITEM) for stream in streams])
 
 
 async def _change(

@@ -1,7 +1,4 @@
-"""When something may be decided on returns: what the decisions refuse, nobody is offered.
-
-The same functions stand behind the decisions and behind the list of legal actions.
-"""
+"""When something may be decided on a return."""
 
 from domain.returns.state import Return, Returns
 from domain.returns.status import return_requested_pieces

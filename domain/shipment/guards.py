@@ -1,20 +1,8 @@
-"""When something may be decided on parcels: what the decisions refuse, nobody is offered.
-
-The same functions stand behind the decisions and behind the list of legal actions.
-"""
+"""When something may be decided on a parcel; whether one may be created, the order says."""
 
 from domain.order.guards import may_ship
 from domain.order.state import Order
-from domain.shipment.state import LEFT, Shipment, Shipments, ShipmentStatus
-from domain.shipment.status import parcel_pieces
-
-
-def may_create(order: Order, shipments: Shipments | None) -> bool:
-    """Whether some wanted piece is in no parcel, and parcels may be packed."""
-    packed = parcel_pieces(shipments)
-    return may_ship(order) and any(
-        order.remaining(line) > packed.get(line.line_number, 0) for line in order.lines
-    )
+from domain.shipment.state import LEFT, Shipment, ShipmentStatus
 
 
 def may_dispatch(order: Order, shipment: Shipment) -> bool:

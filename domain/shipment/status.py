@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
 
-from domain.order.parcels import NO_PARCELS, Parcels
+from domain.order.parcels import Parcels
 from domain.order.state import Order
 from domain.shipment.pieces import count
-from domain.shipment.state import LEFT, LIVE, Shipments, ShipmentStatus
+from domain.shipment.state import LIVE, Shipments, ShipmentStatus
 
 
 class FulfillmentStatus(StrEnum):
@@ -53,12 +53,12 @@ def parcel_pieces(shipments: Shipments | None) -> Mapping[int, int]:
 
 
 def parcels_of(shipments: Shipments | None) -> Parcels:
-    """Tell the order's rules what they must know of its parcels."""
-    if shipments is None:
-        return NO_PARCELS
+    """Tell the order's rules what they must know of its live parcels.
+
+    One that went back binds nobody: its pieces may be cancelled, or sent to a better address.
+    """
     return Parcels(
-        pieces=parcel_pieces(shipments),
-        dispatched=any(one.status in LEFT for one in shipments.shipments),
+        pieces=parcel_pieces(shipments), dispatched=any(shipped_pieces(shipments).values())
     )
 
 

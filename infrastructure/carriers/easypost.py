@@ -39,6 +39,7 @@ class _Place(BaseModel):
 class _Detail(BaseModel):
     status: _Text | None = None
     status_detail: _Text | None = None
+    carrier_code: _Text | None = None
     occurred_at: Time = Field(alias="datetime")
     tracking_location: _Place | None = None
 
@@ -107,7 +108,7 @@ def _scan_of(tracker: _Tracker, detail: _Detail, *, newest: bool) -> Scan:
     signed = status is TrackingStatus.DELIVERED and tracker.signed_by
     return Scan(
         status=status,
-        code=f"{word}.{finer}" if finer else word,
+        code=".".join(part for part in (word, finer, detail.carrier_code) if part),
         scanned_at=detail.occurred_at,
         place=None if detail.tracking_location is None else _words(detail.tracking_location),
         detail=finer.replace("_", " ") or None,

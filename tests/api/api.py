@@ -14,6 +14,7 @@ from api.http.auth import Authenticator
 from api.order.state import CommandState, QueryState
 from api.query_app import create_query_app
 from commands.ports import Ports
+from infrastructure.event_store.stock_levels import EventStoreStockLevels
 from projections.ports import QueryPorts
 from tests.fakes.event_store import CountedNames, InMemoryEventStore, SystemClock
 from tests.fakes.order_views import InMemoryOrderHistory, InMemoryOrderViews
@@ -71,7 +72,11 @@ class Api:
             CommandState(Ports(self.store, SystemClock(), CountedNames()), authenticator, checks)
         )
         self.query_app = create_query_app(
-            QueryState(QueryPorts(self.views, self.past), authenticator, checks)
+            QueryState(
+                QueryPorts(self.views, self.past, EventStoreStockLevels(self.store)),
+                authenticator,
+                checks,
+            )
         )
 
     def call(
@@ -109,6 +114,13 @@ class Api:
         }
         content = orjson.dumps(body) if raw is None else raw
         return self.call("POST", "/v1/orders", headers=headers, content=content, **rest)
+
+    def post(self, path: str, body: Any, *, role: str = "merchant", **rest: Any) -> httpx.Response:
+        """Send one command with a body."""
+        headers = {**JSON, **rest.pop("headers", {})}
+        return self.call(
+            "POST", path, role=role, headers=headers, content=orjson.dumps(body), **rest
+        )
 
     def cancel(
         self, order_id: str, body: Any = None, *, raw: bytes | None = None, **rest: Any

@@ -31,11 +31,18 @@ def test_each_definition_has_the_operations_of_its_app(api: Api) -> None:
         for name in ("commands", "queries")
     }
     assert operations == {
-        "commands": {("post", "/v1/orders"), ("post", "/v1/orders/{order_id}/cancellations")},
+        "commands": {
+            ("post", "/v1/orders"),
+            ("post", "/v1/orders/{order_id}/cancellations"),
+            ("post", "/v1/stock-items"),
+            ("post", "/v1/stock-items/{sku}/receipts"),
+            ("post", "/v1/stock-items/{sku}/adjustments"),
+        },
         "queries": {
             ("get", "/v1/orders"),
             ("get", "/v1/orders/{order_id}"),
             ("get", "/v1/orders/{order_id}/history"),
+            ("get", "/v1/stock-items/{sku}"),
         },
     }
 

@@ -134,6 +134,15 @@ def test_the_pieces_of_who_reserved_before_are_not_taken_for_a_backorder() -> No
     stock.ship(packed(quantity=1), order_id=LATER)
 
 
+def test_lines_of_an_order_keep_their_turn_when_a_part_of_them_leaves() -> None:
+    stock = Warehouse()
+    stock.shelf(on_hand=2, allow_backorder=True)
+    stock.reserve(wanted(1, quantity=2), wanted(2, quantity=2))
+    stock.commit()
+    stock.ship(packed(1, quantity=1))
+    assert [stock.items["main", "A"].ready(ORDER, number) for number in (1, 2)] == [1, 0]
+
+
 def test_pieces_that_are_there_leave_before_those_that_were_found_first() -> None:
     stock = Warehouse()
     stock.shelf("east", on_hand=3, allow_backorder=True)
@@ -151,6 +160,13 @@ def test_pieces_that_came_back_to_the_sender_leave_no_shelf_again() -> None:
     event = of_allocation(stock.ship(packed(quantity=3), parcel=SECOND_PARCEL))
     assert event == AllocationShipped(ORDER, SECOND_PARCEL, ())
     assert stock.items["main", "A"].on_hand == 2
+
+
+def test_they_may_leave_again_when_the_rest_of_the_order_was_given_up() -> None:
+    stock = committed()
+    stock.ship(packed(quantity=2))
+    stock.release()
+    assert stock.ship(packed(quantity=2), parcel=SECOND_PARCEL) != NOTHING
 
 
 def test_returned_pieces_are_for_sale_where_they_had_left_from() -> None:

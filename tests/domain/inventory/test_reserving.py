@@ -112,6 +112,15 @@ def test_one_location_that_has_everything_is_preferred_to_those_with_more() -> N
     assert got(stock, (1, "A", 2), (2, "B", 1)) == (at("north", 2), at("north", 1, 2, "B"))
 
 
+def test_a_location_has_everything_only_if_it_has_all_lines_of_a_sku_together() -> None:
+    stock = Warehouse()
+    for location, lamps, bulbs in (("east", 3, 9), ("west", 4, 1)):
+        stock.shelf(location, "A", on_hand=lamps)
+        stock.shelf(location, "B", on_hand=bulbs)
+    lines = got(stock, (1, "A", 2), (2, "A", 2), (3, "B", 1))
+    assert {line.location for line in lines} == {"west"}
+
+
 def test_of_two_locations_that_have_everything_the_one_with_more_pieces_is_taken() -> None:
     stock = Warehouse()
     for location, pieces in (("east", 5), ("west", 6)):

@@ -87,6 +87,17 @@ def test_lines_cancelled_between_parcels_lower_the_last_capture() -> None:
     assert (first, last) == (333, 367)
 
 
+def test_a_parcel_whose_share_was_claimed_before_is_captured_with_nothing() -> None:
+    nothing = capture_minor(
+        owed_minor=300,
+        authorized_minor=1_000,
+        wanted_value_minor=500,
+        shipped_value_minor=500,
+        claimed_minor=400,
+    )
+    assert nothing == 0
+
+
 @for_any(owed=AMOUNT, authorized=AMOUNT, parcels=VALUES)
 def test_captures_add_up_to_what_is_owed_and_never_above(
     owed: int, authorized: int, parcels: list[int]

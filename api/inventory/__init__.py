@@ -1,0 +1,1 @@
+"""Stock over HTTP: what lies where, and what people do with it."""
