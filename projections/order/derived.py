@@ -1,7 +1,8 @@
 """What follows from the rest of a document: the derived statuses, pieces by line, legal actions.
 
 Rule: nothing here is remembered. It is worked out anew from the members that events have changed,
-by the domain's own functions, so it can't disagree with them or with what decisions refuse.
+by the domain's own functions, so it can't disagree with them or with what decisions refuse. Stock
+and saga are not looked at: see `document.project`.
 """
 
 from functools import lru_cache

@@ -75,7 +75,11 @@ def project(
         return fold([recorded])
     versions = dict(document.versions)
     body = _take_in(dict(document.body), versions, recorded)
-    return document if body is None else _document(body, versions)
+    if body is None:
+        return document
+    if not isinstance(recorded.event, FulfilmentEvent | AllocationEvent):
+        derive(body)  # nothing follows from those two, and they are half of all events
+    return OrderDocument(body, versions)
 
 
 def fold(events: Iterable[Recorded[DomainEvent]]) -> OrderDocument | None:
@@ -87,10 +91,8 @@ def fold(events: Iterable[Recorded[DomainEvent]]) -> OrderDocument | None:
     versions: dict[StreamId, int] = {}
     for recorded in events:
         body = _take_in(body, versions, recorded) or body
-    return None if body is None else _document(body, versions)
-
-
-def _document(body: Body, versions: Mapping[StreamId, int]) -> OrderDocument:
+    if body is None:
+        return None
     derive(body)
     return OrderDocument(body, versions)
 

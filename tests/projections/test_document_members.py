@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from domain.actions import legal_actions
 from domain.envelope import Role
 from domain.events import EventOfOrder
+from domain.fulfilment import events as f
+from domain.fulfilment.events import Step
 from domain.fulfilment.overview import facts_of
 from domain.order.state import OrderStatus
 from domain.payment import events as p
@@ -236,6 +238,14 @@ def test_an_order_shows_what_it_waits_for_and_until_when() -> None:
     assert [one["steps"][0]["is_overdue"] for one in waits[8:10]] == [False, True]
     assert waits[-1]["outcome"] == "completed"
     assert waits[-2]["outcome"] == "cancelled"
+
+
+def test_a_step_that_is_stuck_waits_since_it_began() -> None:
+    late, stuck = FULFILMENT[:10], f.FulfilmentStuck(ORDER_ID, Step.SHIP, "", "returned_to_sender")
+    before = document(("fulfilment", late)).body["fulfilment"]
+    after = document(("fulfilment", (*late, stuck))).body["fulfilment"]
+    assert (after["stuck"], after["due_at"]) == ("returned_to_sender", None)
+    assert after["since"] == before["since"]
 
 
 def test_nothing_of_the_saga_is_in_the_timeline() -> None:
