@@ -13,13 +13,13 @@ from api.http.server import serve_until_stopped
 from api.http.surface import create_surface
 from api.inventory import query_routes as stock_routes
 from api.inventory.schemas import StockDocument
-from api.order import history_routes, query_routes
+from api.order import history_routes, list_routes, query_routes
 from api.order.documents import (
     OrderDifferenceDocument,
-    OrderDocument,
     OrderHistoryDocument,
     OrderList,
 )
+from api.order.order_document import OrderDocument
 from api.order.resources import RESOURCES
 from api.order.state import QueryState
 from infrastructure.composition import lag_meter, query_side
@@ -41,6 +41,7 @@ DOCUMENTATION = Documentation(
         OrderDifferenceDocument,
         OrderList,
         OrderHistoryDocument,
+        list_routes.ListParameters,
         StockDocument,
     ),
 )
@@ -48,7 +49,13 @@ DOCUMENTATION = Documentation(
 
 def create_query_app(state: QueryState) -> FastAPI:
     app = create_surface(
-        (query_routes.router, history_routes.router, stock_routes.router, docs.router),
+        (
+            query_routes.router,
+            list_routes.router,
+            history_routes.router,
+            stock_routes.router,
+            docs.router,
+        ),
         direct=query_routes.DIRECT,
         documentation=DOCUMENTATION,
         resources=RESOURCES,

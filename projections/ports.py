@@ -39,6 +39,8 @@ class OrderQuery:
 
     Attributes:
         after: the opaque sort key of the last item already seen (`OrderPage.next_after`).
+        work: a `projections.order.lists.Work`.
+        created_from, created_to: placed at or after the one, and before the other.
     """
 
     customer_id: CustomerId | None
@@ -46,6 +48,12 @@ class OrderQuery:
     external_reference: str | None
     limit: int
     after: str | None
+    payment_status: str | None = None
+    fulfillment_status: str | None = None
+    return_status: str | None = None
+    work: str | None = None
+    created_from: datetime | None = None
+    created_to: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +61,8 @@ class OrderPage:
     """Some orders, newest first.
 
     Attributes:
-        bodies: JSON documents.
-        next_after: sort key of the last item, if there are more; visible ASCII, 256 at most.
+        bodies: JSON documents; fewer than asked for, or none, where few of many match.
+        next_after: the sort key to go on after, if there may be more; visible ASCII, 256 at most.
         as_of_position: the log position that the views had reached.
     """
 

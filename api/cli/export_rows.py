@@ -15,7 +15,7 @@ from domain.envelope import Recorded
 from domain.events import DomainEvent
 from infrastructure.event_store.mapper import LogEntry
 from infrastructure.event_store.order_reader import UnreadableEventError
-from projections.order.document import timestamp
+from projections.order.body import timestamp
 from projections.order.history import payload, reason
 
 COLUMNS = (

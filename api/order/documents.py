@@ -8,15 +8,11 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from api.order.order_document import Document, OrderDocument
 from domain.envelope import Role
-from domain.order.events import CancelReason
 from domain.order.state import OrderStatus
-
-
-class Document(BaseModel):
-    model_config = ConfigDict(extra="forbid")
 
 
 class CommandAnswer(Document):
@@ -27,66 +23,6 @@ class CommandAnswer(Document):
     version: int
     position: int
     status: OrderStatus
-
-
-class CustomerDocument(Document):
-    id: str
-    name: str | None
-    email: str | None
-    phone: str | None
-
-
-class LineDocument(Document):
-    line_number: int
-    sku: str
-    name: str
-    quantity: int
-    unit_price_minor: int
-    total_minor: int
-    cancelled: int
-
-
-class MoneyDocument(Document):
-    subtotal_minor: int
-    shipping_minor: int
-    tax_minor: int
-    discount_minor: int
-    total_minor: int
-    cancelled_minor: int
-
-
-class AddressDocument(Document):
-    name: str | None
-    line1: str | None
-    line2: str | None
-    city: str | None
-    region: str | None
-    postal_code: str | None
-    country: str
-
-
-class OrderDocument(Document):
-    """An order with its four statuses. `position` is that of the last event in it: its ETag."""
-
-    order_id: UUID
-    order_number: str
-    external_reference: str | None
-    customer: CustomerDocument
-    currency: str
-    status: OrderStatus
-    payment_status: str
-    fulfillment_status: str
-    return_status: str
-    on_hold: bool
-    cancel_reason: CancelReason | None
-    lines: list[LineDocument]
-    money: MoneyDocument
-    shipping_address: AddressDocument | None
-    placed_at: datetime
-    updated_at: datetime
-    version: int
-    position: int
-    timeline: list[dict[str, Any]]
 
 
 class OrderList(Document):

@@ -1,32 +1,22 @@
-"""Reads: one order, now or in the past, and lists. Documents are as the projection wrote them."""
+"""One order, now or in the past. Its document is as the projection wrote it."""
 
-from dataclasses import replace
-from typing import Annotated
-
-import orjson
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.http.access import authorize, forbidden, owner, require_role
+from api.http.access import authorize, owner, require_role
 from api.http.direct import DirectRoute
-from api.http.fields import Digits, Identifier128
 from api.http.headers import preferred_wait_s
 from api.http.openapi import Responses, header, path, query, reads, responses
 from api.http.parameters import parameters
 from api.http.problems import not_found
-from api.http.ready_json import ReadyJson
-from api.order.cursor import LONGEST_CURSOR, read_cursor, write_cursor
-from api.order.documents import OrderDifferenceDocument, OrderDocument, OrderList
+from api.order.documents import OrderDifferenceDocument
+from api.order.order_document import OrderDocument
 from api.order.past import OrderParameters, answer_past
 from api.order.paths import order_id
 from api.order.state import query_ports
-from api.order.views import PRIVATE, answer_view
+from api.order.views import answer_view
 from domain.envelope import Role
-from domain.ids import CustomerId
-from domain.order.state import OrderStatus
-from projections.ports import OrderPage, OrderQuery
 
 router = APIRouter(tags=["orders"])
 
@@ -39,16 +29,6 @@ HEADERS = {
     **CORRELATED,
 }
 NOT_MODIFIED: Responses = {304: {"description": "It is as `If-None-Match` says."}}
-
-
-class ListParameters(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    customer_id: Identifier128 | None = None
-    status: OrderStatus | None = None
-    external_reference: Identifier128 | None = None
-    limit: Annotated[int, Digits, Field(ge=1, le=100)] = 20
-    cursor: Annotated[str, Field(max_length=LONGEST_CURSOR)] | None = None
 
 
 NO_PARAMETERS = OrderParameters()
@@ -94,50 +74,5 @@ async def get_order(request: Request) -> Response:
     return answer_view(request, view)
 
 
-@router.head("/v1/orders", include_in_schema=False)
-@router.get(
-    "/v1/orders",
-    summary="List orders",
-    responses=responses(200, OrderList, CORRELATED),
-    openapi_extra=reads(*query(ListParameters)),
-    response_class=Response,
-)
-async def list_orders(request: Request) -> Response:
-    """List orders, newest first, from the read models; a customer's list is of their own."""
-    actor = authorize(request, READERS)
-    asked = parameters(request, ListParameters)
-    bound_to = owner(actor)
-    if bound_to is not None and asked.customer_id not in (None, bound_to):
-        raise forbidden("not_your_orders", "a customer may list their own orders only")
-    wanted = OrderQuery(
-        customer_id=bound_to or _customer(asked.customer_id),
-        status=None if asked.status is None else str(asked.status),
-        external_reference=asked.external_reference,
-        limit=asked.limit,
-        after=None,
-    )
-    if asked.cursor is not None:
-        wanted = replace(wanted, after=read_cursor(_filters(wanted), asked.cursor))
-    page = await query_ports(request).views.list(wanted)
-    return ReadyJson(_write_page(wanted, page), [PRIVATE])
-
-
 DIRECT = (DirectRoute("GET", "/v1/orders/{order_id}", get_order),)
 """Routes that the app answers without its router."""
-
-
-def _customer(sent: str | None) -> CustomerId | None:
-    return None if sent is None else CustomerId(sent)
-
-
-def _filters(query: OrderQuery) -> tuple[str | None, ...]:
-    return (query.customer_id, query.status, query.external_reference)
-
-
-def _write_page(query: OrderQuery, page: OrderPage) -> bytes:
-    following = None if page.next_after is None else write_cursor(_filters(query), page.next_after)
-    return b'{"items":[%b],"next_cursor":%b,"as_of_position":%d}' % (
-        b",".join(page.bodies),
-        orjson.dumps(following),
-        page.as_of_position,
-    )

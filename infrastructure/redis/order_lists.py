@@ -1,6 +1,7 @@
 """Lists of orders, newest first, merged from all shards.
 
-Rule: a page is of one generation, and shows only what is still as the list said.
+Rules: a page is of one generation, and shows only what is still as the list said; and whatever is
+asked for, a bounded number of documents is looked at.
 """
 
 import heapq
@@ -15,8 +16,11 @@ from domain.ids import OrderId
 from infrastructure.redis import layout
 from infrastructure.redis.layout import StoredDocument
 from infrastructure.redis.live_reads import LiveReads
-from projections.order.lists import list_name
+from projections.order.lists import matches, narrowest, sort_bound
 from projections.ports import OrderPage, OrderQuery
+
+MOST_LOOKED_AT = 2_000
+"""Orders for one page: where few of many match, a page is short and says where to go on."""
 
 
 class OrderLists:
@@ -28,49 +32,43 @@ class OrderLists:
 
     async def page(self, query: OrderQuery) -> OrderPage:
         """Give one page. Raises DomainError: `bad_cursor`."""
-        name = list_name(
-            customer_id=query.customer_id,
-            status=query.status,
-            external_reference=query.external_reference,
-        )
         while True:
             as_of = await self._reads.as_of_position()
             generation = self._reads.generation
             try:
-                return await self._page_in(generation, name, query, as_of)
+                return await self._page_in(generation, query, as_of)
             except _GenerationMovedError:
                 continue  # a flip is a rare thing: this ends
 
-    async def _page_in(
-        self, generation: int, name: str, query: OrderQuery, as_of: int
-    ) -> OrderPage:
-        after = query.after
+    async def _page_in(self, generation: int, query: OrderQuery, as_of: int) -> OrderPage:
+        name, at_once = narrowest(query), query.limit + 1
+        after, looked_at, is_over = query.after, 0, False
         found: list[StoredDocument] = []
         # One more than asked for tells whether there is a next page.
-        while len(found) <= query.limit:
-            wanted = query.limit + 1 - len(found)
-            keys = await self._page_of_keys(generation, name, after, wanted)
+        while len(found) < at_once and looked_at < MOST_LOOKED_AT and not is_over:
+            keys = await self._page_of_keys(generation, name, _range(query, after), at_once)
             values = await self._gather_documents(generation, map(_order_id, keys))
-            found += [one for one in map(layout.decode, values) if _matches(one, query)]
-            if len(keys) < wanted:
-                break
-            after = keys[-1]
+            found += [one for one in map(layout.decode, values) if matches(one.header.lists, query)]
+            looked_at += len(keys)
+            is_over = len(keys) < at_once
+            after = after if is_over else keys[-1]
         page = found[: query.limit]
+        if len(found) > query.limit:
+            after = page[-1].header.sort_key
         return OrderPage(
             bodies=[one.body for one in page],
-            next_after=page[-1].header.sort_key if len(found) > query.limit else None,
+            next_after=None if is_over and len(found) <= query.limit else after,
             as_of_position=as_of,
         )
 
     async def _page_of_keys(
-        self, generation: int, name: str, after: str | None, limit: int
+        self, generation: int, name: str, between: tuple[str, str], limit: int
     ) -> Sequence[str]:
-        """Merge the newest entries below `after` of every shard's list, newest first."""
-        top = "+" if after is None else f"({after}"
+        """Merge the newest entries of a range of every shard's list, newest first."""
         async with self._client.pipeline(transaction=False) as pipeline:
             for partition in range(self._reads.partitions):
                 pipeline.zrevrangebylex(
-                    layout.list_key(partition, generation, name), top, "-", start=0, num=limit
+                    layout.list_key(partition, generation, name), *between, start=0, num=limit
                 )
             shards: Any = await pipeline.execute()
         merged = heapq.merge(*([bytes(key) for key in shard] for shard in shards), reverse=True)
@@ -97,10 +95,13 @@ def _order_id(sort_key: str) -> OrderId:
         raise DomainError("bad_cursor", "not a cursor of this list") from error
 
 
-def _matches(stored: StoredDocument, query: OrderQuery) -> bool:
-    """See that a document is still what the list said, and what a wider list let through."""
-    lists = stored.header.lists
-    narrow = list_name(customer_id=query.customer_id, status=query.status)
-    reference = query.external_reference
-    listed = reference is None or list_name(external_reference=reference) in lists
-    return listed and narrow in lists
+def _range(query: OrderQuery, after: str | None) -> tuple[str, str]:
+    """Give the top and the bottom of what to look at, as ZREVRANGEBYLEX takes them."""
+    top, bottom = "+", "-"
+    if after is not None:
+        top = f"({after}"
+    elif query.created_to is not None:
+        top = f"({sort_bound(query.created_to)}"
+    if query.created_from is not None:
+        bottom = f"[{sort_bound(query.created_from)}"
+    return top, bottom

@@ -8,7 +8,8 @@ import msgspec
 from domain.envelope import Recorded
 from domain.errors import DomainError
 from domain.events import DomainEvent
-from domain.order.events import OrderPlaced
+from domain.order.events import OrderPlaced, ShippingAddressChanged
+from domain.payment.events import PaymentActionRequired
 from domain.personal import FORGOTTEN, SEALED
 from projections.order.difference import Change, difference
 from projections.order.document import OrderDocument, project
@@ -17,8 +18,9 @@ from projections.ports import HistoryItem, OrderDifference, OrderHistoryPage
 
 CAME_TO_BE: Change = {"op": "add", "path": ""}
 """The first change of an order: all of it. Its event says with what."""
-TOLD_BY_THE_EVENT = frozenset({"updated_at", "version", "position", "timeline"})
-"""Members that follow from the event itself, whatever it is, and so say nothing beside it."""
+TOLD_OTHERWISE = frozenset({"updated_at", "version", "position", "timeline", "actions"})
+"""Members that follow from the event itself or from the others, and so say nothing beside them."""
+HIDDEN = "[hidden]"
 
 
 def history_page(
@@ -56,14 +58,19 @@ def compare(before: OrderDocument | None, after: OrderDocument | None) -> OrderD
 
 
 def payload(event: DomainEvent) -> Mapping[str, Any]:
-    """Write a payload as JSON values. A payment token is a secret: nobody's history shows it."""
+    """Write a payload as JSON values, without secrets.
+
+    A payment token is one, and so is the link by which a customer confirms a payment: nobody's
+    history shows them.
+    """
     data: dict[str, Any] = msgspec.to_builtins(event)
-    if not isinstance(event, OrderPlaced):
-        return data
-    if event.personal in (SEALED, FORGOTTEN):
-        data["personal"] = event.personal.name
-    elif event.personal.payment_token is not None:
-        data["personal"]["payment_token"] = "[hidden]"  # noqa: S105
+    if isinstance(event, OrderPlaced | ShippingAddressChanged):
+        if event.personal in (SEALED, FORGOTTEN):
+            data["personal"] = event.personal.name
+        elif event.personal.payment_token is not None:
+            data["personal"]["payment_token"] = HIDDEN
+    elif isinstance(event, PaymentActionRequired):
+        data["action_url"] = HIDDEN
     return data
 
 
@@ -85,7 +92,10 @@ def _with_changes(events: Events) -> Iterator[tuple[Recorded[DomainEvent], Seque
 
 
 def _telling(document: OrderDocument) -> dict[str, Any]:
-    return {name: v for name, v in document.body.items() if name not in TOLD_BY_THE_EVENT}
+    told = {name: v for name, v in document.body.items() if name not in TOLD_OTHERWISE}
+    if told["payment"]["action_url"] is not None:
+        told["payment"] = told["payment"] | {"action_url": HIDDEN}
+    return told
 
 
 def _item(recorded: Recorded[DomainEvent], changes: Sequence[Change]) -> HistoryItem:

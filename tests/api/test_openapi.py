@@ -8,7 +8,8 @@ from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
 from api.http import docs
-from api.order.documents import CommandAnswer, OrderDocument, OrderHistoryDocument, OrderList
+from api.order.documents import CommandAnswer, OrderHistoryDocument, OrderList
+from api.order.order_document import OrderDocument
 from api.order.resources import RESOURCES
 from tests.api.api import Api
 

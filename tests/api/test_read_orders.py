@@ -152,6 +152,43 @@ def test_a_list_is_filtered(api: Api) -> None:
     assert _listed(api.get("/v1/orders?customer_id=c-2&status=pending")) == []
 
 
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("payment_status=none", {"pending", "cancelled"}),
+        ("payment_status=paid", {"settled"}),
+        ("fulfillment_status=unfulfilled&status=pending", {"pending", "settled"}),
+        ("fulfillment_status=delivered", set()),
+        ("return_status=none&payment_status=paid", {"settled"}),
+        ("return_status=requested", set()),
+        ("work=on_hold", set()),
+        ("created_from=2026-01-02T00:00:00Z", {"pending", "settled"}),
+        ("created_to=2026-01-02T00:00:00Z", {"cancelled"}),
+        (
+            "created_from=2026-01-02T01:00:00%2B01:00&created_to=2026-01-03T00:00:00Z",
+            {"pending"},
+        ),
+    ],
+)
+def test_a_list_is_by_each_axis_and_by_time(api: Api, query: str, found: set[str]) -> None:
+    elsewhere = {"payment": "settled_elsewhere", "payment_token": None}
+    names = {
+        api.placed(placed_at="2026-01-01T00:00:00Z")["order_id"]: "cancelled",
+        api.placed(placed_at="2026-01-02T00:00:00Z")["order_id"]: "pending",
+        api.placed(placed_at="2026-01-03T00:00:00Z", **elsewhere)["order_id"]: "settled",
+    }
+    api.cancel(next(iter(names)))
+    api.views.catch_up()
+    assert {names[order_id] for order_id in _listed(api.get(f"/v1/orders?{query}"))} == found
+
+
+def test_work_lists_are_for_those_who_work(api: Api) -> None:
+    for role in ("merchant", "support", "service"):
+        assert api.get("/v1/orders?work=to_pick", role=role).status_code == 200
+    refused = api.get("/v1/orders?work=to_pick", role="customer", subject="c-1")
+    assert_problem(refused, 403, "role_not_allowed")
+
+
 def test_a_customers_list_is_of_their_own_orders(api: Api) -> None:
     own = api.placed()["order_id"]
     api.placed(customer={"id": "c-2"})
@@ -168,6 +205,7 @@ def test_a_cursor_is_good_only_for_the_list_that_it_is_from(api: Api) -> None:
     assert api.get(f"/v1/orders?limit=2&cursor={cursor}").status_code == 200
     for query in (
         f"status=pending&cursor={cursor}",
+        f"created_to=2030-01-01T00:00:00Z&cursor={cursor}",
         f"cursor={cursor[:-4]}",
         f"cursor={cursor[::-1]}",
         "cursor=",
@@ -194,6 +232,10 @@ def test_a_cursor_is_good_only_for_the_list_that_it_is_from(api: Api) -> None:
         "limit=" + "9" * 5000,
         "limit=",
         "status=lost",
+        "payment_status=owed",
+        "work=all",
+        "created_from=yesterday",
+        "created_to=2026-01-01T00:00:00",
         "status=",
         "customer_id=",
         "customer_id=%00",

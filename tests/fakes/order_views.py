@@ -10,11 +10,11 @@ from domain.envelope import Recorded
 from domain.errors import DomainError
 from domain.events import DomainEvent
 from domain.ids import CustomerId, OrderId
-from domain.order.events import OrderPlaced
+from domain.order.events import OrderPlaced, ShippingAddressChanged
 from domain.personal import SEALED
 from projections.order.document import OrderDocument, fold
 from projections.order.history import compare, history_page
-from projections.order.lists import sort_key
+from projections.order.lists import lists_of, matches, sort_bound, sort_key
 from projections.order.past import Events, Point, fold_until, forgotten
 from projections.ports import (
     OrderDifference,
@@ -130,17 +130,17 @@ def _is_of(owner: CustomerId | None, document: OrderDocument) -> bool:
 
 
 def _sealed(recorded: Recorded[DomainEvent]) -> Recorded[DomainEvent]:
-    if not isinstance(recorded.event, OrderPlaced):
+    if not isinstance(recorded.event, OrderPlaced | ShippingAddressChanged):
         return recorded
     return recorded._replace(event=replace(recorded.event, personal=SEALED))
 
 
 def _matches(document: OrderDocument, query: OrderQuery) -> bool:
-    body = document.body
+    key = sort_key(document)
     return (
-        query.customer_id in (None, document.customer_id)
-        and query.status in (None, body["status"])
-        and query.external_reference in (None, body["external_reference"])
+        matches(lists_of(document), query)
+        and (query.created_from is None or key >= sort_bound(query.created_from))
+        and (query.created_to is None or key < sort_bound(query.created_to))
     )
 
 

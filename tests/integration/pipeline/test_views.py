@@ -4,6 +4,9 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
 from uuid import uuid4
 
 import orjson
@@ -14,6 +17,7 @@ from commands.ports import Answer
 from domain.errors import DomainError, UnavailableError
 from domain.ids import CustomerId, OrderId
 from infrastructure import composition
+from infrastructure.redis import order_lists
 from infrastructure.redis.views import RedisOrderViews
 from infrastructure.settings import StoreSettings
 from projections.order.document import OrderDocument
@@ -243,17 +247,12 @@ async def test_more_folds_than_allowed_are_refused(
     assert any(one is not None and not isinstance(one, BaseException) for one in outcomes)
 
 
-async def list_all(views: RedisOrderViews, limit: int, **filters: str) -> list[bytes]:
+async def list_all(views: RedisOrderViews, limit: int, **filters: Any) -> list[bytes]:
     bodies: list[bytes] = []
     after: str | None = None
+    wanted = OrderQuery(None, None, None, limit, None)
     while True:
-        query = OrderQuery(
-            customer_id=filters.get("customer_id"),  # type: ignore[arg-type]
-            status=filters.get("status"),
-            external_reference=filters.get("external_reference"),
-            limit=limit,
-            after=after,
-        )
+        query = replace(wanted, after=after, **filters)
         page = await views.list(query)
         bodies += page.bodies
         after = page.next_after
@@ -287,6 +286,34 @@ async def test_filters_combine(pipeline: Pipeline, views: RedisOrderViews) -> No
     assert len(await list_all(views, 5, external_reference="ref-0", status="pending")) == 0
     assert len(await list_all(views, 5, external_reference="ref-3", customer_id="c-0")) == 0
     assert await list_all(views, 5, customer_id=secrets.token_hex(4)) == []
+    assert len(await list_all(views, 5, payment_status="none", return_status="none")) == 14
+    assert len(await list_all(views, 1, payment_status="none", status="cancelled")) == 1
+    assert await list_all(views, 5, payment_status="paid") == []
+
+
+async def test_a_time_bounds_a_list(pipeline: Pipeline, views: RedisOrderViews) -> None:
+    with pipeline.relay(), pipeline.projector():
+        answers = [await pipeline.place(n) for n in range(9)]
+        await asyncio.to_thread(pipeline.await_complete, answers[-1].position)
+    bodies = [orjson.loads(body) for body in await list_all(views, 100)]
+    times = [datetime.fromisoformat(body["placed_at"]) for body in bodies]
+    for limit in (1, 100):
+        some = await list_all(views, limit, created_from=times[6], created_to=times[2])
+        assert [orjson.loads(body) for body in some] == bodies[3:7]
+
+
+async def test_where_few_of_many_match_a_page_is_short_and_says_where_to_go_on(
+    pipeline: Pipeline, views: RedisOrderViews, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(order_lists, "MOST_LOOKED_AT", 4)
+    with pipeline.relay(), pipeline.projector():
+        answers = [await pipeline.place(n) for n in range(12)]
+        await asyncio.to_thread(pipeline.await_complete, answers[-1].position)
+    none = OrderQuery(None, None, None, 1, None, payment_status="paid")
+    page = await views.list(none)
+    assert page.bodies == []
+    assert page.next_after is not None
+    assert await list_all(views, 1, payment_status="paid") == []
 
 
 async def test_a_list_says_which_position_it_is_as_of(
