@@ -127,7 +127,7 @@ class _Follower:
             elif self._publisher.unacknowledged >= MOST_UNACKNOWLEDGED:
                 self._publisher.wait(ROOM_S)
             elif not self._publish():
-                self._await_news()
+                self._rest()
             self._health.good()
             self._publisher.check_topic()
         if self._publisher.wait(LAST_WORDS_S):
@@ -145,8 +145,14 @@ class _Follower:
     def _mark_in_s(self) -> float:
         return self._marked_at + MARK_S - time.monotonic()
 
-    def _await_news(self) -> None:
-        """Let nothing linger, then sleep until the database tells of more, or a mark is due."""
+    def _rest(self) -> None:
+        """Let nothing linger, then sleep until the database tells of more, or a mark is due.
+
+        Who has caught up with a long way marks it at once: it may be all there is.
+        """
+        if self._sent - self._marked >= BATCH:
+            self._mark()
+            return
         self._publisher.wait(SENT_S)
         timeout_s = POLL_S if self._sent == self._marked else max(0.0, self._mark_in_s())
         for _ in self._session.notifies(timeout=timeout_s, stop_after=1):
@@ -166,7 +172,8 @@ class _Follower:
         if self._sent != self._marked:
             _write_position(self._session, self._incarnation, self._sent)
             self._tell()
-        self._marked, self._marked_at = self._sent, time.monotonic()
+            self._marked_at = time.monotonic()
+        self._marked = self._sent
         _position.set(self._marked)
 
     def _tell(self) -> None:
