@@ -65,6 +65,7 @@ def seal() -> None:
     """Seal now what is not sealed yet, and copy to S3 the seals that it lacks."""
     from infrastructure import audit_composition
     from infrastructure.audit.copies import CopiesAwayError
+    from infrastructure.audit.footing import LogDamagedError
     from infrastructure.audit.seal_store import SealTakenError
     from infrastructure.settings import Settings
 
@@ -82,6 +83,8 @@ def seal() -> None:
                 break
             except SealTakenError:
                 continue
+            except LogDamagedError as error:
+                _fail(f"nothing was sealed: {error}\n`audit verify --full` names what was changed")
         looked_at, reached = -1, 0
         faults: list[CopyFault] = []
         try:
