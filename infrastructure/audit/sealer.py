@@ -4,12 +4,14 @@ Rules: nothing is signed on top of what is known to be wrong (`footing`). A seal
 and copied later, and copying looks at what S3 lacks, so whoever is killed in between is made up
 for by the next start. What S3 holds is never written over; where it holds something else, that is
 told. A range that does not fit its seal any more is told too, and its seal is copied all the same:
-it is the evidence.
+it is the evidence. Each seal says up to which number S3 had a copy of all; what is gone of these
+is told, and made anew from the rows only when somebody asks for that.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import takewhile
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
@@ -58,6 +60,21 @@ class CopyFault:
     what: str
 
 
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """What one look at the copies came to.
+
+    Attributes:
+        reached: the last seal that was looked at.
+        faults: what went wrong, seal by seal.
+        gone: seals that S3 had, and shows no longer.
+    """
+
+    reached: int
+    faults: Sequence[CopyFault] = ()
+    gone: Sequence[int] = ()
+
+
 class Sealer:
     """Of one log. Its connections are in autocommit; several sealers may work at once."""
 
@@ -75,7 +92,8 @@ class Sealer:
         self._key_id = key_id(key.public_key())
         self._copies = copies
         self._seal_events = seal_events
-        self._seen = 0  # the highest number that S3 was seen to have
+        self._seen = 0  # the highest number that was looked at on S3
+        self._copied = 0  # up to this one, all were seen there
 
     def seal_next(self, connection: Connection, *, after_s: float) -> Seal | None:
         """Seal a full range, or what there is if its first event is older than `after_s`.
@@ -93,9 +111,10 @@ class Sealer:
             return None
         if waiting < self._seal_events and not _has_waited(connection, first, after_s):
             return None
-        before = None
+        before, copied = None, self._copied
         if last is not None:
-            _, before = require_still_sealed(connection, last, self._public_keys)
+            last_signed, before = require_still_sealed(connection, last, self._public_keys)
+            copied = max(copied, last_signed.copied)
         self._require_no_copy(connection, number)
         end = first + min(waiting, self._seal_events) - 1
         entries = read_sound(connection, first, end, before)
@@ -108,6 +127,7 @@ class Sealer:
             sealed_at=datetime.now(UTC).isoformat(),
             previous=NO_SEAL if last is None else digest(last.raw),
             key=self._key_id,
+            copied=copied,
         )
         append_seal(connection, number, first, seal.last_position, sign(seal, self._key))
         return seal
@@ -132,31 +152,38 @@ class Sealer:
         except (BadSealError, CopiesAwayError):
             return False
 
-    def copy_after(self, connection: Connection, number: int) -> tuple[int, Sequence[CopyFault]]:
-        """Copy the next seals after `number`, up to `CHUNK`, that S3 does not show.
+    def copy_after(self, connection: Connection, number: int, *, refill: bool = False) -> Copied:
+        """Copy the next seals after `number`, up to `CHUNK`, that S3 never had.
 
-        Gives the last seal that was looked at, `number` if there is none, and what went wrong.
+        Looks whether it still has `number`, too, so that who goes on from there notices a wiped
+        S3. With `refill`, what is gone is copied again, from the rows as they are now.
 
         Raises:
             CopiesAwayError: S3 does not take them.
         """
-        rows = seals_between(connection, number + 1, number + CHUNK)
-        if not rows:
-            return number, ()
-        last = max(rows)
-        there: set[int] = set()
-        for known in self._copies.numbers_after(number):
-            if known > last:
-                break
-            there.add(known)
-        faults = [
-            fault
-            for missing in rows
-            if missing not in there
-            and (fault := self._copy(connection, missing, rows[missing])) is not None
-        ]
+        rows = seals_between(connection, max(number, 1), number + CHUNK)
+        last = max(rows, default=0)
+        if last <= number:
+            return Copied(number)
+        shown = set(takewhile(lambda one: one <= last, self._copies.numbers_after(number - 1)))
+        known = self._known_copied(connection)
+        gone = [one for one in rows if one <= known and one not in shown and not refill]
+        missing = [one for one in rows if one > number and one not in shown and one not in gone]
+        found = [self._copy(connection, one, rows[one]) for one in missing]
+        faults = [one for one in found if one is not None]
+        if not faults and not gone and number <= self._copied:
+            self._copied = max(self._copied, last)
         self._seen = max(self._seen, last)
-        return last, faults
+        return Copied(last, faults, gone)
+
+    def _known_copied(self, connection: Connection) -> int:
+        """Give up to which number all seals were copied once, as seen here or as it is signed."""
+        last = last_seal(connection)
+        try:
+            signed = 0 if last is None else read_seal(last.raw, self._public_keys).copied
+        except BadSealError:
+            signed = 0  # nothing is sealed on it either, and that is told
+        return max(self._copied, signed)
 
     def _copy(self, connection: Connection, number: int, raw: bytes) -> CopyFault | None:
         fault: CopyFault | None = None

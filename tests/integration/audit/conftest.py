@@ -100,8 +100,9 @@ class History:
     def copy(self) -> list[str]:
         """Copy what S3 lacks; gives what went wrong."""
         with self.connect() as connection:
-            _, faults = self.sealer().copy_after(connection, 0)
-        return [f"{fault.number}: {fault.what}" for fault in faults]
+            looked = self.sealer().copy_after(connection, 0)
+        assert not looked.gone
+        return [f"{fault.number}: {fault.what}" for fault in looked.faults]
 
     def tamper(self, *statements: str, **parameters: object) -> None:
         """Run SQL as a superuser, in one transaction."""

@@ -103,13 +103,13 @@ async def test_the_worker_says_that_it_signs_nothing_and_goes_on_once_it_is_mend
     thread = threading.Thread(target=worker.work, args=[stopping, health])
     thread.start()
     try:
-        _until(lambda: "nothing is sealed: positions 7 to 8" in (health.problem or ""))
+        until(lambda: "nothing is sealed: positions 7 to 8" in (health.problem or ""))
         assert REGISTRY.get_sample_value("ordertrail_sealer_refusing") == 1
         assert stored(told, 3) is None
 
         edit(told, 8, b"Black heart", b"White heart")
-        _until(lambda: stored(told, 3) is not None)
-        _until(lambda: health.problem is None)
+        until(lambda: stored(told, 3) is not None)
+        until(lambda: health.problem is None)
         assert REGISTRY.get_sample_value("ordertrail_sealer_refusing") == 0
     finally:
         stopping.set()
@@ -158,7 +158,7 @@ async def test_what_somebody_put_on_s3_before_a_seal_was_made_does_not_stop_the_
     assert stored(told, 3) is not None
 
 
-def _until(holds: Callable[[], bool]) -> None:
+def until(holds: Callable[[], bool]) -> None:
     give_up_at = time.monotonic() + WITHIN_S
     while not holds():
         assert time.monotonic() < give_up_at

@@ -88,8 +88,8 @@ async def test_something_else_under_a_seals_key_is_told_and_left_as_it_is(
                 copies,
                 seal_events=6,
             )
-            _, faults = sealer.copy_after(connection, 0)
-    assert [(fault.number, fault.what) for fault in faults] == [
+            looked = sealer.copy_after(connection, 0)
+    assert [(fault.number, fault.what) for fault in looked.faults] == [
         (1, f"S3 holds something else as {seal_key(1)}")
     ]
     assert history.copies._get(seal_key(1)) == b"mine"
