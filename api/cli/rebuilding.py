@@ -160,12 +160,21 @@ class _Command:
     def verify(self) -> None:
         def run(rebuild: "Rebuild") -> None:
             checked = rebuild.verify()
+            self._tell_parked()
             if checked.wrong.count:
                 _tell_findings(f"{checked.wrong.count} differences from the log", checked.wrong)
                 raise typer.Exit(1)
             typer.echo(f"{checked.orders:,} orders are as the log says")
 
         self._with_workers(run)
+
+    def _tell_parked(self) -> None:
+        """Say how many orders can't be shown as the log says: no difference, but not right."""
+        from infrastructure.redis.dead_letters import DeadLetters
+
+        parked = sum(1 for _ in DeadLetters(self._parts.client, self._parts.partitions).all())
+        if parked:
+            typer.echo(f"{parked:,} orders are parked: `dead-letters list` says why")
 
     def _with_workers(self, run: "Callable[[Rebuild], None]") -> None:
         from rich.console import Console

@@ -1,4 +1,4 @@
-"""Commands on orders take an order's number as well as its id, in any case of letters."""
+"""What the commands on orders say: they take an order's number as well as its id."""
 
 import asyncio
 
@@ -57,3 +57,19 @@ async def test_an_order_is_rebuilt_by_its_number(pipeline: Pipeline) -> None:
         assert run("rebuild", "--order", named).stdout == f"{placed.order_id} was right\n"
     unknown = run("rebuild", "--order", "0000-0000")
     assert (unknown.exit_code, unknown.stderr) == (1, "there is no order 0000-0000\n")
+
+
+async def test_verifying_counts_the_orders_that_are_parked(pipeline: Pipeline) -> None:
+    bad = await pipeline.place(0)
+    await pipeline.cancel(bad.order_id)
+    with pipeline.relay(), pipeline.projector():
+        with poisoned(pipeline, bad.order_id):
+            last = await pipeline.place(1)
+            await asyncio.to_thread(pipeline.await_complete, last.position)
+            verified = await asyncio.to_thread(run, "rebuild", "--verify", "--workers", "1")
+            assert verified.stdout == (
+                "1 orders are parked: `dead-letters list` says why\n2 orders are as the log says\n"
+            )
+        assert run("dead-letters", "retry").exit_code == 0
+        verified = await asyncio.to_thread(run, "rebuild", "--verify", "--workers", "1")
+        assert verified.stdout == "2 orders are as the log says\n"
