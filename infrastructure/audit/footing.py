@@ -2,8 +2,8 @@
 
 Rule: a range is signed only if the one before it is still as it was sealed, and if its own events
 have no gap, no time that goes back, and hold the hashes of the events before them. That costs a
-range read again and a look-up per stream, however long the log is. What is older than the range
-before, and holds nothing of the new one, is for `audit verify`.
+range read again, and a look-up per stream that has nothing in it, however long the log is. What
+is older than the range before, and holds nothing of the new one, is for `audit verify`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -44,8 +44,8 @@ def root_of(entries: Sequence[Entry]) -> str:
 
 def require_still_sealed(
     connection: Connection, last: StoredSeal, keys: Mapping[str, Ed25519PublicKey]
-) -> tuple[Seal, Entry]:
-    """Read the range of the last seal again; gives that seal, and the last event that it covers.
+) -> tuple[Seal, Sequence[Entry]]:
+    """Read the range of the last seal again; gives that seal, and what it covers.
 
     Raises:
         LogDamagedError: the row is no seal of ours, or the range is not what it says.
@@ -64,19 +64,21 @@ def require_still_sealed(
             f"positions {seal.first_position} to {seal.last_position} are not"
             f" what seal {seal.number} says"
         )
-    return seal, entries[-1]
+    return seal, entries
 
 
 def read_sound(
-    connection: Connection, first: int, last: int, before: Entry | None
+    connection: Connection, first: int, last: int, before: Sequence[Entry]
 ) -> Sequence[Entry]:
-    """Read a range that may be signed; `before` is the event at the position before it, if any.
+    """Read a range that may be signed; `before` is the range before it, as it was just proven.
 
     Raises:
         LogDamagedError: it has a gap, a time that goes back, or a chain that does not hold.
     """
     chains = ChainCheck(lambda wanted: find_events(connection, wanted))
-    order = OrderCheck(first, None if before is None else before.recorded_us)
+    order = OrderCheck(first, before[-1].recorded_us if before else None)
+    for proven in before:
+        chains.know(proven)
     entries: list[Entry] = []
     with connection.transaction():
         for chunk in read_range(connection, first, last):

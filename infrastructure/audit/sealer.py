@@ -111,7 +111,8 @@ class Sealer:
             return None
         if waiting < self._seal_events and not _has_waited(connection, first, after_s):
             return None
-        before, copied = None, self._copied
+        before: Sequence[Entry] = ()
+        copied = self._copied
         if last is not None:
             last_signed, before = require_still_sealed(connection, last, self._public_keys)
             copied = max(copied, last_signed.copied)
