@@ -19,13 +19,14 @@ PARTITIONS = 6
 
 
 def haunt(pipeline: Pipeline, of: OrderId, generation: int, *, own_lists: bool = True) -> OrderId:
-    """Put a document of an order that never was beside that of one that is; give its id."""
-    ghost = OrderId(UUID(int=of.int ^ 1))
+    """Put a document of an order that never was into the shard of one that is; give its id."""
+    partition = layout.partition_of(of, PARTITIONS)
+    others = (OrderId(UUID(int=of.int ^ n)) for n in range(1, 1_000))
+    ghost = next(one for one in others if layout.partition_of(one, PARTITIONS) == partition)
     value: Any = pipeline.redis.get(layout.document_key(of, PARTITIONS, generation))
     if own_lists:
         value = value.replace(str(of).encode(), str(ghost).encode())
     pipeline.redis.set(layout.document_key(ghost, PARTITIONS, generation), value)
-    partition = layout.partition_of(ghost, PARTITIONS)
     header = layout.decode(value).header
     if own_lists:
         for name in header.lists:
