@@ -8,6 +8,9 @@ from unittest import mock
 import pytest
 
 from api.cli.services import SERVICES, load_settings
+from infrastructure.local.ports import free_port
+from infrastructure.local.service import Service
+from infrastructure.processes.worker import Health, _serving
 
 SETTINGS = {
     "ORDERTRAIL_POSTGRES_URL": "postgresql://service@127.0.0.1/ordertrail",
@@ -41,3 +44,13 @@ def test_where_the_environment_has_settings_the_home_adds_none(tmp_path: Path) -
 
 def test_without_a_home_nothing_is_loaded(tmp_path: Path) -> None:
     assert given("relay", tmp_path / "nowhere") == set()
+
+
+def test_a_sealer_that_has_a_fault_to_tell_does_not_keep_the_platform_from_starting() -> None:
+    health, port = Health(), free_port()
+    health.bad("nothing is sealed")
+    sealer, relay = Service("sealer", port, {}), Service("relay", port, {})
+    assert not sealer.started()
+    with _serving(health, "127.0.0.1", port):
+        assert (sealer.started(), sealer.ready()) == (True, False)
+        assert not relay.started()
