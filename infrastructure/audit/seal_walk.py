@@ -53,6 +53,10 @@ class SealWalk:
         """
         last = int(scalar(self._connection, LAST_NUMBER))
         self._copied = self._copied_by(last)
+        if 0 < self._copied < first:  # of the copies that are not walked, at least one
+            found = self._find_copies(self._copied, self._copied)
+            if found is not None and self._copied not in found:
+                self._gone, self._gone_from, self._gone_to = 1, self._copied, self._copied
         numbers = chain(range(first, last + 1), (n for n in beyond if n > max(last, first - 1)))
         while (some := list(islice(numbers, CHUNK))) and not self._report.stopped:
             rows = seals_between(self._connection, some[0], some[-1])

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from api.cli.main import app
 from infrastructure.audit.copies import SealCopies, seal_key
 from infrastructure.audit.report import Kind
+from infrastructure.audit.verify import BEGINNING
 from infrastructure.processes.sealer import SealerWorker
 from infrastructure.processes.worker import Health
 from tests.integration.audit.conftest import History
@@ -52,6 +53,16 @@ async def test_a_verification_names_what_s3_has_lost_at_once_and_goes_on(sealed:
     assert [(one.kind, one.seal) for one in report.faults] == [(Kind.COPY, 1)]
     assert "S3 had copies of 2 seals, up to 2" in report.faults[0].what
     assert (report.proven_to, report.not_copied_yet, report.stopped) == (3, 1, False)
+
+
+async def test_a_verification_that_goes_on_from_the_last_seal_notices_a_wiped_s3_too(
+    sealed: History,
+) -> None:
+    _, reached = sealed.verify_from(BEGINNING)
+    assert reached.seal == 3
+    wipe(sealed)
+    report, _ = sealed.verify_from(reached)
+    assert [(one.kind, one.seal) for one in report.faults] == [(Kind.COPY, 2)]
 
 
 async def test_one_copy_that_is_hidden_is_told(sealed: History) -> None:
