@@ -6,7 +6,7 @@ reachable from outside is ready.
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from pydantic import SecretStr
 
@@ -102,8 +102,13 @@ def _from_shell() -> Mapping[str, str]:
     }
 
 
+def kept_from(service: str) -> Collection[str]:
+    """Name the settings that a service is not given."""
+    return NOT_FOR_SERVICES if service == "sealer" else (*NOT_FOR_SERVICES, *SEALERS_ONLY)
+
+
 def _settings(service: str, environment: Mapping[str, str]) -> Mapping[str, str]:
-    kept = NOT_FOR_SERVICES if service == "sealer" else (*NOT_FOR_SERVICES, *SEALERS_ONLY)
+    kept = kept_from(service)
     return {name: value for name, value in environment.items() if name not in kept}
 
 

@@ -230,6 +230,13 @@ def encode_parking(
     return [str(generation), str(order_id), _expected(old), value, note_value, "", "0", "0"]
 
 
+def encode_removal(order_id: OrderId, old: StoredDocument) -> Sequence[str | bytes]:
+    """Write the arguments of remove.lua. What its header says of another order is left alone."""
+    header = old.header
+    lists = header.lists if header.sort_key.endswith(str(order_id)) else []
+    return [str(order_id), _expected(old), header.sort_key, *lists]
+
+
 def encode_note(note: ParkedNote) -> bytes:
     return _note_encoder.encode(note)
 

@@ -89,6 +89,7 @@ class ShardWriter:
         self._partition = partition
         self._apply = client.register_script(script("apply"))
         self._feed = client.register_script(script("feed"))
+        self._remove = client.register_script(script("remove"))
 
     def fed(self) -> tuple[int, ...]:
         """Which generations are fed."""
@@ -159,6 +160,16 @@ class ShardWriter:
             for generation in self.fed()
         ]
         return any(removed)
+
+    def remove(self, generation: int, order_id: OrderId, read: StoredDocument) -> None:
+        """Delete a document that no event stands behind, with its note and its list entries.
+
+        Raises:
+            DocumentMovedError: it is another one by now; nothing was deleted.
+        """
+        prefix = layout.generation_prefix(self._partition, generation)
+        if not self._remove(keys=[prefix], args=layout.encode_removal(order_id, read)):
+            raise DocumentMovedError(str(order_id))
 
     def apply(self, steps: Sequence[Step], *, position: int = 0) -> None:
         """Write documents, lists, progress and position together, or nothing.

@@ -105,7 +105,8 @@ def _misplace(pipeline: Pipeline, order_id: OrderId) -> None:
 
 
 def _invent_document(pipeline: Pipeline, order_id: OrderId) -> None:
-    nobody = OrderId(UUID(int=order_id.int + 1))
+    # Another last digit, and nothing else: adding one would change the digit before an f, too.
+    nobody = OrderId(UUID(int=order_id.int ^ 1))
     stored: Any = pipeline.redis.get(layout.document_key(order_id, 6, 2))
     pipeline.redis.set(layout.document_key(nobody, 6, 2), stored)
 
