@@ -202,10 +202,17 @@ def apply_keys(partition: int) -> Sequence[str]:
 
 
 def encode_change(
-    generation: int, old: StoredDocument | None, document: OrderDocument
+    generation: int, old: StoredDocument | None, document: OrderDocument, *, relist: bool = False
 ) -> Sequence[Argument]:
-    """Write the arguments of apply.lua that put a document in the place of what was read."""
+    """Write the arguments of apply.lua that put a document in the place of what was read.
+
+    List entries that stand there already, for they were written with what was read, are left
+    alone; with `relist` they are written too, in case somebody has lost them.
+    """
     value, header = encode(document)
+    keeps = old is not None and old.header.sort_key == header.sort_key and not relist
+    stays = old.header.lists if old is not None and keeps else ()
+    joins = [name for name in header.lists if name not in stays]
     leaves = [] if old is None else [n for n in old.header.lists if n not in header.lists]
     return [
         str(generation),
@@ -214,8 +221,8 @@ def encode_change(
         value,
         "",
         header.sort_key,
-        str(len(header.lists)),
-        *header.lists,
+        str(len(joins)),
+        *joins,
         str(len(leaves)),
         *leaves,
     ]

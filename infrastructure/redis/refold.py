@@ -59,7 +59,7 @@ def refold(reader: OrderReader, writer: ShardWriter, order_id: OrderId) -> Refol
 
 def _changes(stored: StoredDocument | None, document: OrderDocument) -> list[Change]:
     newer = stored is not None and stored.position > document.position
-    return [] if newer else [Change(stored, document)]
+    return [] if newer else [Change(stored, document, relist=True)]
 
 
 def _found(stored: Iterable[StoredDocument | None], document: OrderDocument) -> Refolded:
