@@ -1,9 +1,13 @@
-"""What is known about an event besides what happened: who, when, why, and where it stands."""
+"""What is known about an event besides what happened: who, when, why, and where it stands.
+
+Named tuples: these two are made for every event that is ever read, and a frozen dataclass takes
+three times as long to make.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 from uuid import UUID
 
 from domain.ids import OrderId, StreamId
@@ -29,8 +33,7 @@ class Actor:
     role: Role
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(NamedTuple):
     """Who, when and why, stored with each event.
 
     Attributes:
@@ -51,8 +54,7 @@ class Envelope:
     traceparent: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded(Generic[E_co]):
+class Recorded(NamedTuple, Generic[E_co]):
     """An event as the log holds it.
 
     Attributes:

@@ -5,8 +5,9 @@ Blocking; safe to use from several threads.
 
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import msgspec
 from eventsourcing.persistence import InterfaceError, OperationalError
@@ -24,7 +25,7 @@ from infrastructure.event_store.mapper import (
 )
 from infrastructure.event_store.recorder import EventLogRecorder
 from infrastructure.event_store.sealing import DataKeys
-from projections.order.document import GapError, OrderDocument, project
+from projections.order.document import GapError, OrderDocument, fold, project
 from projections.order.past import forgotten
 
 T = TypeVar("T")
@@ -42,6 +43,9 @@ class UnreadableEventError(Exception):
         self.before: OrderDocument | None = None
         self.reason = type(cause).__name__
         super().__init__(f"{entry.type} at position {entry.position}: {self.reason}")
+
+
+Opened: TypeAlias = Recorded[OrderEvent] | UnreadableEventError
 
 
 class OrderReader:
@@ -98,20 +102,17 @@ class OrderReader:
         self, entries: Sequence[LogEntry]
     ) -> Mapping[OrderId, OrderDocument | UnreadableEventError]:
         """Fold the orders of these entries, each from its beginning."""
-        folds: dict[OrderId, OrderDocument | UnreadableEventError] = {}
-        for entry, recorded in zip(entries, self.open_each(entries), strict=True):
+        # By number: a UUID is hashed and compared by code in Python, each time.
+        orders: dict[int, tuple[OrderId, list[LogEntry], list[Opened]]] = {}
+        for entry, opened in zip(entries, self.open_each(entries), strict=True):
             if entry.order_id is None:
                 continue
-            before = folds.get(entry.order_id)
-            try:
-                folded = take_in(before, entry, recorded)
-            except GapError as gap:
-                folded = UnreadableEventError(entry, gap)  # the store itself has lost an event
-            if isinstance(folded, UnreadableEventError) and isinstance(before, OrderDocument):
-                folded.before = before
-            if folded is not None:
-                folds[entry.order_id] = folded
-        return folds
+            order = orders.get(entry.order_id.int)
+            if order is None:
+                order = orders[entry.order_id.int] = (entry.order_id, [], [])
+            order[1].append(entry)
+            order[2].append(opened)
+        return {order_id: _fold(its, opened) for order_id, its, opened in orders.values()}
 
     def open(
         self, entries: Sequence[LogEntry], *, open_sealed: bool = True
@@ -126,14 +127,11 @@ class OrderReader:
 
     def open_each(
         self, entries: Sequence[LogEntry], *, open_sealed: bool = True
-    ) -> Sequence[Recorded[OrderEvent] | UnreadableEventError]:
+    ) -> Sequence[Opened]:
         """Read stored entries, each by itself, fetching the keys they need in one round trip."""
         contents = [_contents(entry) for entry in entries]
         if not open_sealed:
-            return [
-                self._open_one(*pair, open_sealed=False)
-                for pair in zip(entries, contents, strict=True)
-            ]
+            return self._opened(entries, contents, open_sealed=False)
         owners = {
             owner
             for one in contents
@@ -142,20 +140,25 @@ class OrderReader:
         # One thread at a time: between fetching a key and using it, nobody may push it out.
         with self._lock:
             self._fetch_keys(owners)
-            return [
-                self._open_one(*pair, open_sealed=True)
-                for pair in zip(entries, contents, strict=True)
-            ]
+            return self._opened(entries, contents, open_sealed=True)
 
-    def _open_one(
-        self, entry: LogEntry, contents: Contents | UnreadableEventError, *, open_sealed: bool
-    ) -> Recorded[OrderEvent] | UnreadableEventError:
-        if isinstance(contents, UnreadableEventError):
-            return contents
-        try:
-            return self._mapper.to_recorded(entry, contents, open_sealed=open_sealed)
-        except Exception as error:  # noqa: BLE001 - reading bytes; nothing else can fail here
-            return UnreadableEventError(entry, error)
+    def _opened(
+        self,
+        entries: Sequence[LogEntry],
+        contents: Sequence[Contents | UnreadableEventError],
+        *,
+        open_sealed: bool,
+    ) -> Sequence[Opened]:
+        opened: list[Opened] = []
+        for entry, one in zip(entries, contents, strict=True):
+            if isinstance(one, UnreadableEventError):
+                opened.append(one)
+                continue
+            try:
+                opened.append(self._mapper.to_recorded(entry, one, open_sealed=open_sealed))
+            except Exception as error:  # noqa: BLE001 - reading bytes; nothing else can fail here
+                opened.append(UnreadableEventError(entry, error))
+        return opened
 
     def head(self) -> int:
         """Give the position of the log's newest entry."""
@@ -203,10 +206,35 @@ class OrderReader:
             raise UnavailableError("postgres", str(error)) from error
 
 
+def _fold(
+    entries: Sequence[LogEntry], opened: Sequence[Opened]
+) -> OrderDocument | UnreadableEventError:
+    """Fold an order in one go; if that fails, event by event up to the one that can't be taken."""
+    readable = [one for one in opened if isinstance(one, Recorded)]
+    document: OrderDocument | None = None
+    if len(readable) == len(opened):
+        with suppress(Exception):  # the same is met below, and then it is known where
+            document = fold(readable)
+    if document is not None:
+        return document
+    for entry, recorded in zip(entries, opened, strict=True):
+        try:
+            folded = take_in(document, entry, recorded)
+        except GapError as gap:
+            folded = UnreadableEventError(entry, gap)  # the store itself has lost an event
+        if isinstance(folded, UnreadableEventError):
+            folded.before = document
+            return folded
+        document = folded
+    if document is None:
+        raise AssertionError("an order has at least one event")
+    return document
+
+
 def take_in(
     document: OrderDocument | UnreadableEventError | None,
     entry: LogEntry,
-    recorded: Recorded[OrderEvent] | UnreadableEventError,
+    recorded: Opened,
 ) -> OrderDocument | UnreadableEventError | None:
     """Take one more event into a fold; after one that can't be, the fold is that error.
 

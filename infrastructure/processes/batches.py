@@ -12,9 +12,9 @@ import redis
 import structlog
 from prometheus_client import Counter, Histogram
 
-from infrastructure.event_store.order_reader import OrderReader
+from infrastructure.event_store.order_reader import Opened, OrderReader
 from infrastructure.kafka.messages import Delivered
-from infrastructure.processes.shard_projection import Opened, ShardProjection, Taken, order_of
+from infrastructure.processes.shard_projection import ShardProjection, Taken, order_of
 from infrastructure.redis.shard import DocumentMovedError
 from infrastructure.redis.together import Together, Wanted, Write
 

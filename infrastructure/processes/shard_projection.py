@@ -10,25 +10,25 @@ one that has joined lately is read on from further back, and the others pass ove
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import msgspec
 import structlog
 from prometheus_client import Counter, Gauge
 
-from domain.envelope import Recorded
 from domain.ids import OrderId
-from domain.order.events import OrderEvent
 from infrastructure.event_store.mapper import LogEntry
-from infrastructure.event_store.order_reader import OrderReader, UnreadableEventError, take_in
+from infrastructure.event_store.order_reader import (
+    Opened,
+    OrderReader,
+    UnreadableEventError,
+    take_in,
+)
 from infrastructure.kafka.messages import Delivered
 from infrastructure.kafka.topics import Incarnation
 from infrastructure.redis import layout
 from infrastructure.redis.layout import ParkedNote, StoredDocument
 from infrastructure.redis.shard import Change, Parking, ShardWriter, Step
 from projections.order.document import GapError, OrderDocument
-
-Opened: TypeAlias = Recorded[OrderEvent] | UnreadableEventError
 
 _log = structlog.get_logger(__name__)
 _gaps = Counter("ordertrail_projector_gaps", "Orders folded from the store to close a gap")

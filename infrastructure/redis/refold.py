@@ -72,7 +72,7 @@ def _remove(
 
 def _changes(stored: StoredDocument | None, document: OrderDocument) -> list[Change]:
     newer = stored is not None and stored.position > document.position
-    return [] if newer else [Change(stored, document)]
+    return [] if newer else [Change(stored, document, relist=True)]
 
 
 def _found(stored: Iterable[StoredDocument | None], document: OrderDocument) -> Refolded:

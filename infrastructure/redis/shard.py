@@ -14,7 +14,7 @@ import redis
 
 from domain.ids import OrderId
 from infrastructure.redis import layout
-from infrastructure.redis.layout import ParkedNote, StoredDocument
+from infrastructure.redis.layout import Argument, ParkedNote, StoredDocument
 from projections.order.document import OrderDocument
 
 LEAVE_PROGRESS = "*"
@@ -44,13 +44,17 @@ class DocumentMovedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A document to write over the one that was read; the order is parked no more."""
+    """A document to write over the one that was read; the order is parked no more.
+
+    `relist`: write its list entries also where they should stand already.
+    """
 
     read: StoredDocument | None
     document: OrderDocument
+    relist: bool = False
 
-    def arguments(self, generation: int) -> Sequence[str | bytes]:
-        return layout.encode_change(generation, self.read, self.document)
+    def arguments(self, generation: int) -> Sequence[Argument]:
+        return layout.encode_change(generation, self.read, self.document, relist=self.relist)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,7 @@ class Parking:
     read: StoredDocument | None
     note: ParkedNote
 
-    def arguments(self, generation: int) -> Sequence[str | bytes]:
+    def arguments(self, generation: int) -> Sequence[Argument]:
         return layout.encode_parking(generation, self.order_id, self.read, self.note)
 
 
@@ -218,8 +222,8 @@ def _fed(steps: Sequence[Step]) -> str:
     return layout.encode_fed(step.generation for step in steps)
 
 
-def _arguments(fed: str, steps: Sequence[Step], position: int) -> list[str | bytes]:
-    arguments: list[str | bytes] = [fed, str(position), str(len(steps))]
+def _arguments(fed: str, steps: Sequence[Step], position: int) -> list[Argument]:
+    arguments: list[Argument] = [fed, str(position), str(len(steps))]
     for step in steps:
         arguments += (str(step.generation), step.before, step.after)
     arguments.append(str(sum(len(step.changes) for step in steps)))

@@ -75,34 +75,48 @@ def project(document: OrderDocument | None, recorded: Recorded[OrderEvent]) -> O
         GapError: the event before it is missing.
         MisplacedError: it is another order's, or the order was placed before.
     """
-    known = 0 if document is None else document.versions.get(recorded.stream, 0)
+    if document is None:
+        return fold([recorded])
+    versions = dict(document.versions)
+    body = _take_in(dict(document.body), versions, recorded)
+    return document if body is None else OrderDocument(body, versions)
+
+
+def fold(events: Iterable[Recorded[OrderEvent]]) -> OrderDocument | None:
+    """Fold an order from its beginning; None if there are no events.
+
+    What `project` would give event by event, without a document for each. Raises what it does.
+    """
+    body: Body | None = None
+    versions: dict[StreamId, int] = {}
+    for recorded in events:
+        body = _take_in(body, versions, recorded) or body
+    return None if body is None else OrderDocument(body, versions)
+
+
+def _take_in(
+    body: Body | None, versions: dict[StreamId, int], recorded: Recorded[OrderEvent]
+) -> Body | None:
+    """Change a body and versions that nobody else has; None, with nothing changed: it is known."""
+    known = versions.get(recorded.stream, 0)
     if recorded.version <= known:
-        return document
+        return None
     if recorded.version > known + 1:
         raise GapError(f"{recorded.stream} goes from {known} to {recorded.version}")
     event = recorded.event
     if event.order_id != recorded.order_id:
         raise MisplacedError(f"{recorded.stream} has an event of {event.order_id}")
     if isinstance(event, OrderPlaced):
-        if document is not None:
+        if body is not None:
             raise MisplacedError(f"{recorded.stream} was placed before")
         body = _placed(event, recorded)
-    elif document is None:
+    elif body is None:
         raise GapError(f"{recorded.stream} begins with {recorded.type}")
     else:
-        body = dict(document.body)
         _change(body, event)
     _stamp(body, recorded)
-    versions = {} if document is None else document.versions
-    return OrderDocument(body, {**versions, recorded.stream: recorded.version})
-
-
-def fold(events: Iterable[Recorded[OrderEvent]]) -> OrderDocument | None:
-    """Fold an order from its beginning; None if there are no events."""
-    document: OrderDocument | None = None
-    for recorded in events:
-        document = project(document, recorded)
-    return document
+    versions[recorded.stream] = recorded.version
+    return body
 
 
 def _placed(event: OrderPlaced, recorded: Recorded[OrderEvent]) -> Body:

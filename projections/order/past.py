@@ -50,4 +50,4 @@ def _forget(recorded: Recorded[OrderEvent]) -> Recorded[OrderEvent]:
     if not hasattr(recorded.event, "personal"):
         return recorded
     change: dict[str, Any] = {"personal": FORGOTTEN}
-    return replace(recorded, event=replace(recorded.event, **change))
+    return recorded._replace(event=replace(recorded.event, **change))

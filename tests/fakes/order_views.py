@@ -131,7 +131,7 @@ def _is_of(owner: CustomerId | None, document: OrderDocument) -> bool:
 def _sealed(recorded: Recorded[OrderEvent]) -> Recorded[OrderEvent]:
     if not isinstance(recorded.event, OrderPlaced):
         return recorded
-    return replace(recorded, event=replace(recorded.event, personal=SEALED))
+    return recorded._replace(event=replace(recorded.event, personal=SEALED))
 
 
 def _matches(document: OrderDocument, query: OrderQuery) -> bool:

@@ -28,7 +28,7 @@ from tests.projections.test_order_document import (
 )
 
 ALL: Events = [
-    replace(one, recorded_at=one.recorded_at + timedelta(days=one.version))
+    one._replace(recorded_at=one.recorded_at + timedelta(days=one.version))
     for one in [*RECORDED, recorded(4, OrderPersonalDataForgotten(ORDER_ID))]
 ]
 JSON = st.recursive(
@@ -129,7 +129,7 @@ def test_a_history_says_why_and_what_changed() -> None:
 
 
 def test_who_sees_no_personal_data_sees_none_in_the_changes() -> None:
-    sealed = [replace(ALL[0], event=replace(placed(), personal=SEALED)), *ALL[1:]]
+    sealed = [ALL[0]._replace(event=replace(placed(), personal=SEALED)), *ALL[1:]]
     page = history_page(sealed)
     assert page is not None
     assert "Ada" not in repr(page)
