@@ -18,6 +18,7 @@ from redis.backoff import NoBackoff
 from redis.cluster import RedisCluster
 from redis.retry import Retry
 
+from commands.payment.gateway import PaymentGateway
 from commands.ports import Ports
 from domain.ids import OrderId, OrderNumber, format_order_number
 from infrastructure.event_store.order_history import EventStoreOrderHistory
@@ -28,6 +29,7 @@ from infrastructure.event_store.stock_levels import EventStoreStockLevels
 from infrastructure.event_store.store import PostgresEventStore, open_event_store
 from infrastructure.kafka import topics
 from infrastructure.observability.lag import NO_TOPIC, LagMeter
+from infrastructure.payments.sandbox import open_sandbox
 from infrastructure.rebuild.parts import Parts
 from infrastructure.redis.views import RedisOrderViews
 from infrastructure.settings import KafkaSettings, Settings, StoreSettings, ViewSettings
@@ -72,6 +74,32 @@ async def command_ports(settings: StoreSettings) -> AsyncIterator[Ports]:
     """Wire what handlers use."""
     async with _event_store(settings) as store:
         yield _ports(store)
+
+
+@asynccontextmanager
+async def payment_gateway(settings: Settings) -> AsyncIterator[PaymentGateway]:
+    """Wire the payment provider that the settings name."""
+    chosen = settings.payments
+    secret = chosen.payment_webhook_secret.get_secret_value()
+    if chosen.payment_provider == "sandbox":
+        async with open_sandbox(settings.store.postgres_url.get_secret_value(), secret) as sandbox:
+            yield sandbox
+    else:
+        # Only here: its package takes a while to import.
+        from infrastructure.payments.stripe_gateway import (  # noqa: PLC0415
+            StripeConfig,
+            StripeGateway,
+        )
+
+        yield StripeGateway(
+            StripeConfig(
+                api_key=chosen.stripe_api_key.get_secret_value(),
+                webhook_secret=secret,
+                api_base=chosen.stripe_api_base,
+                return_url=chosen.stripe_return_url,
+                multicapture=chosen.stripe_multicapture,
+            )
+        )
 
 
 def _event_store(settings: StoreSettings) -> AbstractAsyncContextManager[PostgresEventStore]:

@@ -6,7 +6,7 @@ in production the container gets them.
 
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -86,6 +86,17 @@ class FulfilmentSettings(_Group):
     saga_timing: Timing = Timing()
 
 
+class PaymentSettings(_Group):
+    """Which provider takes the money. `sandbox` is for local use: it moves none."""
+
+    payment_provider: Literal["sandbox", "stripe"]
+    payment_webhook_secret: SecretStr
+    stripe_api_key: SecretStr = SecretStr("")
+    stripe_api_base: str | None = None
+    stripe_return_url: str | None = None
+    stripe_multicapture: bool = False
+
+
 class TokenSettings(_Group):
     """Whose tokens are accepted."""
 
@@ -126,6 +137,10 @@ class Settings:
     @cached_property
     def fulfilment(self) -> FulfilmentSettings:
         return FulfilmentSettings()
+
+    @cached_property
+    def payments(self) -> PaymentSettings:
+        return PaymentSettings()
 
     @cached_property
     def tokens(self) -> TokenSettings:

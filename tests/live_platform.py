@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -112,11 +112,13 @@ class LivePlatform:
         stopped = [parent, *parent.children(recursive=True)]
         try:
             for process in stopped[1:]:
-                process.send_signal(signal.SIGSTOP)
+                with suppress(psutil.NoSuchProcess):  # a child may end just then
+                    process.send_signal(signal.SIGSTOP)
             yield
         finally:
             for process in stopped:
-                process.send_signal(signal.SIGCONT)
+                with suppress(psutil.NoSuchProcess):
+                    process.send_signal(signal.SIGCONT)
 
     def logs(self) -> Mapping[str, bytes]:
         return {file.name: file.read_bytes() for file in (self.home.path / "logs").iterdir()}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from api.cli.audit_history import fail, find_order
+from api.cli.orders import fail, find_order
 from api.cli.output_file import output
 from api.cli.steps import steps
 from api.cli.store import load_environment

@@ -1,18 +1,15 @@
 """`history`: everything that happened to one order, for people or as JSON lines."""
 
-import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, NoReturn
-from uuid import UUID
+from typing import TYPE_CHECKING, Annotated
 
 import orjson
 import typer
 
+from api.cli.orders import HELP, fail, find_order
 from api.cli.store import load_environment
 
 if TYPE_CHECKING:
-    from domain.ids import OrderId
-    from infrastructure.event_store.order_reader import OrderReader
     from projections.order.difference import Change
     from projections.ports import HistoryItem
 
@@ -24,7 +21,7 @@ def register(app: typer.Typer) -> None:
 
 
 def history(
-    order: Annotated[str, typer.Argument(help="An order's id, or its number such as 7K3M-92QX.")],
+    order: Annotated[str, typer.Argument(help=HELP)],
     *,
     personal: Annotated[bool, typer.Option("--personal", help="Show names and addresses.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per event.")] = False,
@@ -41,25 +38,6 @@ def history(
         fail(f"there is no order {order}")
     for item in page.items:
         typer.echo(_json(item) if as_json else "\n".join(_lines(item)))
-
-
-def find_order(reader: "OrderReader", order: str) -> "OrderId":
-    """Take an order's id, or look its number up. An id is not looked up: it may be nobody's."""
-    from domain.ids import OrderId
-
-    try:
-        return OrderId(UUID(order))
-    except ValueError:
-        found = reader.find_order(order.upper())
-        if found is None:
-            fail(f"there is no order {order}")
-        return found
-
-
-def fail(message: str) -> NoReturn:
-    """Say what is wrong, and end with exit code 1."""
-    sys.stderr.write(f"{message}\n")
-    raise typer.Exit(1)
 
 
 def _lines(item: "HistoryItem") -> Iterator[str]:

@@ -6,6 +6,7 @@ could not be checked.
 
 import json
 import sys
+from collections.abc import Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,7 +17,7 @@ from api.cli.store import load_environment
 if TYPE_CHECKING:
     from infrastructure.audit.log import Connection
     from infrastructure.audit.report import Report
-    from infrastructure.audit.sealer import CopyFault
+    from infrastructure.audit.sealer import Sealer
     from infrastructure.audit.verify import Tell, Verified
 
 CONNECT_TIMEOUT_S = 5
@@ -29,6 +30,13 @@ Full = Annotated[
 ]
 From = Annotated[
     int | None, typer.Option("--from", min=1, help="From the seal that holds this log position.")
+]
+Refill = Annotated[
+    bool,
+    typer.Option(
+        "--refill-copies",
+        help="Copy again what S3 had and has lost: from the rows as they are now, so verify first.",
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="For programs: one JSON object.")]
 
@@ -61,10 +69,11 @@ def verify(*, full: Full = False, start: From = None, as_json: AsJson = False) -
     raise typer.Exit(report.exit_code)
 
 
-def seal() -> None:
-    """Seal now what is not sealed yet, and copy to S3 the seals that it lacks."""
+def seal(*, refill: Refill = False) -> None:
+    """Seal now what is not sealed yet, and copy to S3 the seals that it never had."""
     from infrastructure import audit_composition
     from infrastructure.audit.copies import CopiesAwayError
+    from infrastructure.audit.footing import LogDamagedError
     from infrastructure.audit.seal_store import SealTakenError
     from infrastructure.settings import Settings
 
@@ -82,20 +91,36 @@ def seal() -> None:
                 break
             except SealTakenError:
                 continue
-        looked_at, reached = -1, 0
-        faults: list[CopyFault] = []
+            except LogDamagedError as error:
+                _fail(f"nothing was sealed: {error}\n`audit verify --full` names what was changed")
         try:
-            while looked_at != reached:
-                looked_at = reached
-                reached, more = sealer.copy_after(connection, looked_at)
-                faults += more
+            reached, bad = _copy_all(sealer, connection, refill=refill)
         except CopiesAwayError as error:
             _fail(f"the seals are stored, and not copied: {error}")
-    for fault in faults:
-        sys.stderr.write(f"seal {fault.number}: {fault.what}\n")
-    if faults:
-        raise typer.Exit(1)
+    if bad:
+        _fail("\n".join(bad))
     typer.echo(f"everything is sealed; S3 has all {reached} seals" if reached else "no events yet")
+
+
+def _copy_all(
+    sealer: "Sealer", connection: "Connection", *, refill: bool
+) -> tuple[int, Sequence[str]]:
+    """Copy what S3 lacks; give the last seal's number, and what is wrong, in words."""
+    bad: list[str] = []
+    gone: set[int] = set()
+    looked_at, reached = -1, 0
+    while looked_at != reached:
+        looked_at = reached
+        looked = sealer.copy_after(connection, looked_at, refill=refill)
+        reached = looked.reached
+        bad += [f"seal {fault.number}: {fault.what}" for fault in looked.faults]
+        gone.update(looked.gone)
+    if gone:
+        bad.append(
+            f"S3 had copies of {len(gone)} seals, from {min(gone)} to {max(gone)}, and has lost"
+            " them: find out why. `audit seal --refill-copies` makes them anew, from the rows"
+        )
+    return reached, bad
 
 
 def _verify(*, full: bool, start: int | None) -> "tuple[Report, Verified]":

@@ -14,7 +14,7 @@ import orjson
 import typer
 
 from api.cli.audit_export import connected
-from api.cli.audit_history import fail
+from api.cli.orders import fail
 from api.cli.output_file import output
 from api.cli.steps import steps
 from api.cli.store import load_environment

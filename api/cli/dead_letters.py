@@ -1,22 +1,24 @@
 """`dead-letters`: orders that are set aside because one of their events can't be applied."""
 
-import sys
 from collections.abc import Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Annotated, NoReturn
-from uuid import UUID
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from api.cli.orders import HELP, fail, find_order
 from api.cli.store import load_environment
 
 if TYPE_CHECKING:
     from domain.ids import OrderId
+    from infrastructure.event_store.order_reader import OrderReader
     from infrastructure.redis.dead_letters import DeadLetter, DeadLetters
 
 MOST = 100
 
-Orders = Annotated[list[str] | None, typer.Argument(help="Order ids; all parked orders if none.")]
+Orders = Annotated[
+    list[str] | None, typer.Argument(help="Order ids or numbers; all parked orders if none.")
+]
 Most = Annotated[int, typer.Option("--most", min=1, help="At most so many orders.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
 
@@ -45,17 +47,14 @@ def list_parked(*, most: Most = MOST) -> None:
         typer.echo(f"... and more: --most shows them (now {most})")
 
 
-def show(order: Annotated[str, typer.Argument(help="An order's id.")]) -> None:
+def show(order: Annotated[str, typer.Argument(help=HELP)]) -> None:
     """Show why an order is parked, and the event as it is stored; personal data stays sealed."""
-    from infrastructure import composition
-    from infrastructure.settings import StoreSettings
-
-    order_id = _order_id(order)
-    letter = _dead_letters().find(order_id)
+    letters, reader = _dead_letters(), _reader()
+    order_id = find_order(reader, order)
+    letter = letters.find(order_id)
     if letter is None:
-        _fail(f"{order} is not parked")
+        fail(f"{order} is not parked")
     typer.echo(_line(letter))
-    reader = composition.order_reader(StoreSettings(), pool_size=1)
     for entry in reader.entries(order_id):
         mark = ">" if entry.position == letter.note.position else " "
         typer.echo(f"{mark} {entry.position:>8}  {entry.type}  v{entry.version}")
@@ -65,15 +64,12 @@ def show(order: Annotated[str, typer.Argument(help="An order's id.")]) -> None:
 
 def retry(orders: Orders = None, *, most: Most = MOST, dry_run: DryRun = False) -> None:
     """Fold parked orders from the event store again: after an upgrade, most can be read."""
-    from infrastructure import composition
-    from infrastructure.settings import StoreSettings
-
-    letters = _dead_letters()
-    chosen = _chosen(letters, orders, most)
+    letters, reader = _dead_letters(), _reader()
+    chosen = _chosen(letters, reader, orders, most)
     if dry_run:
         typer.echo(f"{len(chosen)} orders would be tried again; nothing was done")
         return
-    whole = letters.retry(composition.order_reader(StoreSettings(), pool_size=1), chosen)
+    whole = letters.retry(reader, chosen)
     typer.echo(f"{whole} orders are whole again, {len(chosen) - whole} are not")
     if whole < len(chosen):
         raise typer.Exit(1)
@@ -82,7 +78,7 @@ def retry(orders: Orders = None, *, most: Most = MOST, dry_run: DryRun = False) 
 def discard(orders: Orders = None, *, most: Most = MOST, dry_run: DryRun = False) -> None:
     """Take notes off the list. An order that can't be read is parked again by its next event."""
     letters = _dead_letters()
-    chosen = _chosen(letters, orders, most)
+    chosen = _chosen(letters, _reader(), orders, most)
     if dry_run:
         typer.echo(f"{len(chosen)} notes would be discarded; nothing was done")
         return
@@ -99,30 +95,25 @@ def _dead_letters() -> "DeadLetters":
     return DeadLetters(composition.redis_client(views), views.order_partitions)
 
 
-def _chosen(letters: "DeadLetters", orders: list[str] | None, most: int) -> "Sequence[OrderId]":
+def _reader() -> "OrderReader":
+    from infrastructure import composition
+    from infrastructure.settings import StoreSettings
+
+    return composition.order_reader(StoreSettings(), pool_size=1)
+
+
+def _chosen(
+    letters: "DeadLetters", reader: "OrderReader", orders: list[str] | None, most: int
+) -> "Sequence[OrderId]":
     if not orders:
         return [letter.order_id for letter in islice(letters.all(), most)]
-    chosen = [_order_id(order) for order in orders[:most]]
+    chosen = [find_order(reader, order) for order in orders[:most]]
     missing = [order_id for order_id in chosen if letters.find(order_id) is None]
     if missing:
-        _fail(f"not parked: {', '.join(map(str, missing))}")
+        fail(f"not parked: {', '.join(map(str, missing))}")
     return chosen
 
 
 def _line(letter: "DeadLetter") -> str:
     note = letter.note
     return f"{letter.order_id}  {note.event_type} at position {note.position}: {note.reason}"
-
-
-def _order_id(text: str) -> "OrderId":
-    from domain.ids import OrderId
-
-    try:
-        return OrderId(UUID(text))
-    except ValueError:
-        _fail(f"{text} is no order id")
-
-
-def _fail(message: str) -> NoReturn:
-    sys.stderr.write(f"{message}\n")
-    raise typer.Exit(1)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from api.cli.audit_export import connected
-from api.cli.audit_history import fail
+from api.cli.orders import fail
 from api.cli.steps import Tell, steps
 from api.cli.store import load_environment
 

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from api.cli.progress import Progress
+from api.cli.services import SERVICES
 from infrastructure.local.errors import LocalError
 
 if TYPE_CHECKING:
     from infrastructure.observability.lag import HopLag
 
 NOT_RUNNING = 3
+READY_TIMEOUT_S = 3.0
+UNREADY = "unready"
 LITTLE_BYTES = 20_000_000
 SHOWN = ("name", "pid", "port", "state", "restarts")
 
@@ -93,6 +96,9 @@ def status(
         typer.echo(f"No platform is running in {home.path}. `./run up` starts one.")
     else:
         _print_table(state)
+        for row in state["processes"]:
+            if row["state"] == UNREADY and row["name"] in SERVICES:
+                typer.echo(f"{row['name']} is not ready: {_problem(row['port'])}")
         _print_lag(lag)
         if (full := home.full_disk(LITTLE_BYTES)) is not None:
             # state.json can't be written then, so that the table may be out of date.
@@ -112,6 +118,18 @@ def _print_table(state: Mapping[str, Any]) -> None:
         shown = ["" if row[name] is None else str(row[name]) for name in SHOWN]
         table.add_row(*shown, row["last_end"] or "")
     Console().print(table)
+
+
+def _problem(port: int) -> str:
+    """Ask a process why it can't serve, in its own words."""
+    import httpx
+
+    try:
+        url = f"http://127.0.0.1:{port}/readyz"
+        answer = httpx.get(url, timeout=READY_TIMEOUT_S, trust_env=False).json()
+    except (httpx.HTTPError, ValueError) as error:
+        return f"it does not say why ({type(error).__name__})"
+    return str(answer.get("problem") or answer.get("checks") or answer)
 
 
 def _ask_lag() -> "Sequence[HopLag]":

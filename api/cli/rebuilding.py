@@ -4,10 +4,10 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar
-from uuid import UUID
 
 import typer
 
+from api.cli.orders import find_order
 from api.cli.store import load_environment
 
 if TYPE_CHECKING:
@@ -46,7 +46,8 @@ def rebuild(
         typer.Option("--verify", help="Compare what is read with the log, and change nothing."),
     ] = False,
     order: Annotated[
-        str | None, typer.Option(metavar="ID", help="Only this order, where it is.")
+        str | None,
+        typer.Option(metavar="ORDER", help="Only this order, by id or number, where it is."),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")
@@ -159,12 +160,21 @@ class _Command:
     def verify(self) -> None:
         def run(rebuild: "Rebuild") -> None:
             checked = rebuild.verify()
+            self._tell_parked()
             if checked.wrong.count:
                 _tell_findings(f"{checked.wrong.count} differences from the log", checked.wrong)
                 raise typer.Exit(1)
             typer.echo(f"{checked.orders:,} orders are as the log says")
 
         self._with_workers(run)
+
+    def _tell_parked(self) -> None:
+        """Say how many orders can't be shown as the log says: no difference, but not right."""
+        from infrastructure.redis.dead_letters import DeadLetters
+
+        parked = sum(1 for _ in DeadLetters(self._parts.client, self._parts.partitions).all())
+        if parked:
+            typer.echo(f"{parked:,} orders are parked: `dead-letters list` says why")
 
     def _with_workers(self, run: "Callable[[Rebuild], None]") -> None:
         from rich.console import Console
@@ -216,15 +226,11 @@ class _Command:
             return change(Generations(self._parts.client, self._parts.partitions))
 
     def one_order(self) -> None:
-        from domain.ids import OrderId
         from infrastructure.redis import layout
         from infrastructure.redis.refold import Refolded, refold
         from infrastructure.redis.shard import ShardWriter
 
-        try:
-            order_id = OrderId(UUID(self._order))
-        except ValueError:
-            _fail(f"{self._order} is no order id", code=2)
+        order_id = find_order(self._parts.reader, self._order)
         partition = layout.partition_of(order_id, self._parts.partitions)
         found = refold(self._parts.reader, ShardWriter(self._parts.client, partition), order_id)
         typer.echo(f"{order_id} {found.value}")

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 
 from api.http.problems import ProblemError
-from api.http.validation import invalid_parameters
+from api.http.validation import invalid_parameters, repeated_parameters
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -20,8 +20,12 @@ def no_parameters(request: Request) -> None:
 
 
 def parameters(request: Request, model: type[M]) -> M:
-    """Read the query parameters; of one that is given twice, the last. Raises ProblemError 422."""
+    """Read the query parameters, each given once at most. Raises ProblemError 422."""
+    sent = request.query_params.multi_items()
+    once = dict(sent)
+    if len(once) < len(sent):
+        raise repeated_parameters([name for name, _ in sent])
     try:
-        return model.model_validate(dict(request.query_params))
+        return model.model_validate(once)
     except ValidationError as error:
         raise invalid_parameters(error.errors(include_url=False)) from error

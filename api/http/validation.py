@@ -1,5 +1,6 @@
 """Validation errors in our words: where and what, never the input, and not without bound."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -19,6 +20,17 @@ def invalid_parameters(errors: Iterable[Mapping[str, Any]]) -> ProblemError:
     """Turn FastAPI's errors on query parameters into a 422 with their names."""
     return _invalid(
         [{"parameter": str(e["loc"][-1])[:LONGEST_POINTER], "detail": _detail(e)} for e in errors]
+    )
+
+
+def repeated_parameters(names: Iterable[str]) -> ProblemError:
+    """Say which of these names stand there more than once: which of the values is meant?"""
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    return _invalid(
+        [
+            {"parameter": name[:LONGEST_POINTER], "detail": "this is given more than once"}
+            for name in repeated
+        ]
     )
 
 

@@ -1,9 +1,8 @@
 """What is open with a payment's provider: calls that are still to be made, and what comes of them.
 
-Rule: a call is made from what the log says is pending, never from memory. After a call whose outcome
-is not known, the provider is asked what happened before the same request is sent again, under the
-same key.
-"""
+Rule: a call is made from what the log says is pending, never from memory. After a call of which
+nobody knows the outcome, the provider is asked what happened before the same request is sent
+again, under the same key.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass

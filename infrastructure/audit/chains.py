@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
 from infrastructure.audit.log import Event, entry_of, previous_hash
+from infrastructure.audit.merkle import Entry
 from infrastructure.audit.suspicions import Break, Sign
 
 GENERATION = 100_000
@@ -49,6 +50,10 @@ class ChainCheck:
         if missing:
             for found in self._find(missing).values():
                 self._remember(found.stream, _link(found))
+
+    def know(self, entry: Entry) -> None:
+        """Take an event that was proven elsewhere: the next of its stream needs no look-up then."""
+        self._remember(entry.stream, Link(entry.version, entry.position, entry.event_hash.hex()))
 
     def check(self, event: Event, event_hash: bytes) -> Break | None:
         """Check one event, the next of the log."""

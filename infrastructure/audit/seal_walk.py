@@ -37,6 +37,8 @@ class SealWalk:
         self._copies: SealCopies | None = copies
         self._keys = keys
         self._report = report
+        self._copied = 0  # up to this seal, S3 once had a copy of each
+        self._gone = self._gone_to = self._gone_from = 0
 
     def walk(
         self, first: int, previous: str | None, position: int, beyond: Sequence[int]
@@ -50,6 +52,11 @@ class SealWalk:
             beyond: numbers of copies that were seen before the transaction and may have no row.
         """
         last = int(scalar(self._connection, LAST_NUMBER))
+        self._copied = self._copied_by(last)
+        if 0 < self._copied < first:  # of the copies that are not walked, at least one
+            found = self._find_copies(self._copied, self._copied)
+            if found is not None and self._copied not in found:
+                self._gone, self._gone_from, self._gone_to = 1, self._copied, self._copied
         numbers = chain(range(first, last + 1), (n for n in beyond if n > max(last, first - 1)))
         while (some := list(islice(numbers, CHUNK))) and not self._report.stopped:
             rows = seals_between(self._connection, some[0], some[-1])
@@ -65,6 +72,15 @@ class SealWalk:
                 previous, position = digest(raw), seal.last_position + 1
                 self._report.seals += 1
                 yield seal, previous
+        if self._gone:
+            what = f"S3 had copies of {self._gone} seals, up to {self._gone_to}, and has lost them"
+            self._report.add(Fault(Kind.COPY, what, seal=self._gone_from))
+
+    def _copied_by(self, last: int) -> int:
+        raw = seals_between(self._connection, last, last).get(last)
+        if raw is None or self._problem(last, raw) is not None:
+            return 0
+        return read_seal(raw, self._keys).copied
 
     def _find_copies(self, first: int, last: int) -> Mapping[int, Copy] | None:
         if self._copies is None:
@@ -107,6 +123,10 @@ class SealWalk:
         return good[0] if good else None
 
     def _lacks_copy(self, number: int, row: bytes, position: int) -> None:
+        if number <= self._copied:
+            self._gone, self._gone_to = self._gone + 1, number
+            self._gone_from = self._gone_from or number
+            return
         if self._problem(number, row) is None:
             sealed_at = datetime.fromisoformat(read_seal(row, self._keys).sealed_at)
             if datetime.now(UTC) - sealed_at < COPIED_WITHIN:

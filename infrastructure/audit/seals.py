@@ -47,6 +47,7 @@ class Seal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         sealed_at: RFC 3339, UTC.
         previous: SHA-256 of the seal before, in hex; zeros for the first.
         key: which key signed it (`key_id`).
+        copied: up to this number, the sealer had seen a copy of every seal on S3 by then.
     """
 
     number: int
@@ -57,6 +58,7 @@ class Seal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sealed_at: str
     previous: str
     key: str
+    copied: int = 0
     format: str = FORMAT
 
 

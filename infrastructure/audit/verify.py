@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from infrastructure.audit.chains import ChainCheck
 from infrastructure.audit.copies import CopiesAwayError, SealCopies
 from infrastructure.audit.differences import difference
+from infrastructure.audit.footing import LogDamagedError, read_entries, root_of
 from infrastructure.audit.log import (
     Connection,
     entry_of,
@@ -29,7 +30,7 @@ from infrastructure.audit.merkle import Entry, merkle_root
 from infrastructure.audit.report import Fault, Id, Kind, Report
 from infrastructure.audit.seal_store import seal_before, seal_holding, seals_between
 from infrastructure.audit.seal_walk import SealWalk, numbers_beyond
-from infrastructure.audit.seals import NO_SEAL, Seal, digest
+from infrastructure.audit.seals import NO_SEAL, BadSealError, Seal, digest, read_seal
 from infrastructure.audit.suspicions import OrderCheck, Suspicions
 
 RECORDED = "SELECT timestamptz_send(recorded_at) FROM events WHERE notification_id = %s"
@@ -105,9 +106,31 @@ class Verifier:
     def _check_begin(self) -> None:
         number = self._begin.seal
         row = seals_between(self._connection, number, number).get(number)
-        if number > 0 and (row is None or digest(row) != self._begin.digest):
+        if number == 0:
+            return
+        if row is None or digest(row) != self._begin.digest:
             what = "it is not the seal that was verified before"
             self._report.add(Fault(Kind.SEAL, what, seal=number))
+            return
+        self._check_range_before(row)
+
+    def _check_range_before(self, row: bytes) -> None:
+        """Look at the range before, as the sealer does: what it refuses to seal on is told here."""
+        try:
+            seal = read_seal(row, self._keys)
+        except BadSealError as error:
+            self._report.add(
+                Fault(Kind.SEAL, f"it is no seal of ours: {error}", seal=self._begin.seal)
+            )
+            return
+        try:
+            entries = read_entries(self._connection, seal.first_position, seal.last_position)
+            fits = root_of(entries) == seal.root
+        except LogDamagedError:
+            fits = False
+        if not fits:
+            self._report.proven_to = seal.first_position - 1
+            self._name(seal)
 
     def _pass(self, seals: Iterator[tuple[Seal, str]]) -> None:
         report, suspicions = self._report, self._suspicions

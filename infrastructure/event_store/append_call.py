@@ -3,15 +3,17 @@
 Everything that commits together is flattened here into the function's parallel arrays.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import repeat
 from types import MappingProxyType
 from typing import Any, TypeAlias
 from uuid import UUID
 
+import msgspec
 from eventsourcing.persistence import StoredEvent
 
 from domain.ids import CustomerId, OrderId, StreamId
+from infrastructure.postgres.packed_arrays import Kind, PackedArray, pack
 
 STATEMENT = (
     "SELECT append, outcome, detail, position FROM append_events(%b::int,"
@@ -23,10 +25,10 @@ STATEMENT = (
 )
 
 Row: TypeAlias = tuple[Any, ...]
+_NOTHING: Mapping[Any, Any] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class KeptAnswer:
+class KeptAnswer(msgspec.Struct, frozen=True):
     """What is stored under an idempotency key. `body` is JSON without its position."""
 
     caller: str
@@ -36,8 +38,7 @@ class KeptAnswer:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class StoredAppend:
+class StoredAppend(msgspec.Struct, frozen=True):
     """One append, ready to be sent: all of it is stored, or nothing.
 
     Attributes: order_id: who holds the names; orders: whose each stream is, if an order's.
@@ -45,11 +46,11 @@ class StoredAppend:
 
     events: Sequence[StoredEvent]
     order_id: OrderId | None = None
-    orders: Mapping[str, OrderId] = field(default_factory=lambda: MappingProxyType({}))
-    expected: Mapping[StreamId, int] = field(default_factory=lambda: MappingProxyType({}))
-    unique: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    orders: Mapping[str, OrderId] = _NOTHING
+    expected: Mapping[StreamId, int] = _NOTHING
+    unique: Mapping[str, str] = _NOTHING
     answer: KeptAnswer | None = None
-    data_keys: Mapping[CustomerId, bytes] = field(default_factory=lambda: MappingProxyType({}))
+    data_keys: Mapping[CustomerId, bytes] = _NOTHING
 
     def written_streams(self) -> set[str]:
         return {str(event.originator_id) for event in self.events}
@@ -62,8 +63,7 @@ class StoredAppend:
         return names
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """What became of one append; the names are those of the SQL function."""
 
     outcome: str
@@ -98,11 +98,11 @@ def parameters(appends: Sequence[StoredAppend]) -> Sequence[Any]:
     keys = [(n, *pair) for n, append in numbered for pair in append.data_keys.items()]
     return [
         len(appends),
-        *_columns(events, 6),
-        *_columns(expected, 3),
-        *_columns(unique, 4),
-        *_columns(answers, 6),
-        *_columns(keys, 3),
+        *_columns(events, "int", "text", "bigint", "text", "bytea", "uuid"),
+        *_columns(expected, "int", "text", "bigint"),
+        *_columns(unique, "int", "text", "text", "uuid"),
+        *_columns(answers, "int", "text", "text", "text", "bytea", "bytea"),
+        *_columns(keys, "int", "text", "bytea"),
     ]
 
 
@@ -117,5 +117,6 @@ def name_holder(detail: bytes) -> tuple[str, UUID]:
     return scope, UUID(order_id)
 
 
-def _columns(rows: Sequence[Row], width: int) -> Sequence[list[Any]]:
-    return [list(column) for column in zip(*rows, strict=True)] if rows else [[]] * width
+def _columns(rows: Sequence[Row], *kinds: Kind) -> Iterable[PackedArray]:
+    columns = zip(*rows, strict=True) if rows else repeat((), len(kinds))
+    return map(pack, kinds, columns)

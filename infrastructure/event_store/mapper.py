@@ -160,10 +160,11 @@ class EventMapper:
         """
         if contents is None:
             contents = read_contents(entry)
-        data = bytes(contents.data)
+        data: bytes | msgspec.Raw = contents.data
         if contents.sealed is not None:
             personal = self._open(contents.sealed, contents.event_id) if open_sealed else _masked
             # One more member, spliced in as JSON: so one decoder makes the event, in one go.
+            data = bytes(data)
             data = data[:-1] + b"," * (data != b"{}") + b'"personal":' + personal + b"}"
         return Recorded(
             entry.position,
@@ -176,7 +177,7 @@ class EventMapper:
             self._event(entry.type, data),
         )
 
-    def _event(self, name: str, data: bytes) -> DomainEvent:
+    def _event(self, name: str, data: bytes | msgspec.Raw) -> DomainEvent:
         decoder = self._decoders.get(name)
         if decoder is not None:
             return decoder.decode(data)

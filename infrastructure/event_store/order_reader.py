@@ -131,10 +131,7 @@ class OrderReader:
         """Read stored entries, each by itself, fetching the keys they need in one round trip."""
         contents = [_contents(entry) for entry in entries]
         if not open_sealed:
-            return [
-                self._open_one(*pair, open_sealed=False)
-                for pair in zip(entries, contents, strict=True)
-            ]
+            return self._opened(entries, contents, open_sealed=False)
         owners = {
             owner
             for one in contents
@@ -143,20 +140,25 @@ class OrderReader:
         # One thread at a time: between fetching a key and using it, nobody may push it out.
         with self._lock:
             self._fetch_keys(owners)
-            return [
-                self._open_one(*pair, open_sealed=True)
-                for pair in zip(entries, contents, strict=True)
-            ]
+            return self._opened(entries, contents, open_sealed=True)
 
-    def _open_one(
-        self, entry: LogEntry, contents: Contents | UnreadableEventError, *, open_sealed: bool
-    ) -> Opened:
-        if isinstance(contents, UnreadableEventError):
-            return contents
-        try:
-            return self._mapper.to_recorded(entry, contents, open_sealed=open_sealed)
-        except Exception as error:  # noqa: BLE001 - reading bytes; nothing else can fail here
-            return UnreadableEventError(entry, error)
+    def _opened(
+        self,
+        entries: Sequence[LogEntry],
+        contents: Sequence[Contents | UnreadableEventError],
+        *,
+        open_sealed: bool,
+    ) -> Sequence[Opened]:
+        opened: list[Opened] = []
+        for entry, one in zip(entries, contents, strict=True):
+            if isinstance(one, UnreadableEventError):
+                opened.append(one)
+                continue
+            try:
+                opened.append(self._mapper.to_recorded(entry, one, open_sealed=open_sealed))
+            except Exception as error:  # noqa: BLE001 - reading bytes; nothing else can fail here
+                opened.append(UnreadableEventError(entry, error))
+        return opened
 
     def head(self) -> int:
         """Give the position of the log's newest entry."""

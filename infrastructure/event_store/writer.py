@@ -54,7 +54,7 @@ class DatabaseUnreachableError(Exception):
     """The database did not answer for PATIENCE_S, or too many appends wait."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Waiting:
     append: StoredAppend
     done: asyncio.Future[Outcome]

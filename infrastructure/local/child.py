@@ -168,7 +168,7 @@ class Child:
     async def _probe(self, log_from: int) -> None:
         within_s = self.program.first_ready_within_s
         deadline = time.monotonic() + within_s
-        while not await asyncio.to_thread(self.program.ready):
+        while not await asyncio.to_thread(self._answers):
             first = self._first_ready is not None and not self._first_ready.done()
             if first and time.monotonic() > deadline:
                 raise self._failure(f"was not ready after {within_s:.0f} s", log_from)
@@ -181,6 +181,11 @@ class Child:
             ready = await asyncio.to_thread(self.program.ready)
             if ready != (self.state is State.READY):
                 self._set(State.READY if ready else State.UNREADY)
+
+    def _answers(self) -> bool:
+        """Say whether it has come up; the first time, the start of the platform waits for that."""
+        first = self._first_ready is not None and not self._first_ready.done()
+        return self.program.started() if first else self.program.ready()
 
     def _failure(self, what: str, log_from: int) -> LocalError:
         tail = log_tail(self.log, log_from)

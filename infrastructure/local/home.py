@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,10 +107,10 @@ def edge_port() -> int:
     return int(wanted)
 
 
-def load_home_environment() -> None:
+def load_home_environment(without: Collection[str] = ()) -> None:
     """Set what the platform of this home told its services, where the shell doesn't say otherwise.
 
-    For commands that run outside of the supervisor.
+    For commands that run outside of the supervisor. What is `without` is left out.
 
     Raises:
         LocalError: there is no platform here yet.
@@ -123,7 +123,8 @@ def load_home_environment() -> None:
             f"there is no platform in {file.parent} yet: start it with `./run up`"
         ) from None
     for name, value in environment.items():
-        os.environ.setdefault(name, value)
+        if name not in without:
+            os.environ.setdefault(name, value)
 
 
 def write_whole(file: Path, text: str, *, mode: int = 0o600, durable: bool = True) -> None:

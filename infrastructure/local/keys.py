@@ -21,7 +21,7 @@ ISSUER = "ordertrail-local"
 AUDIENCE = "ordertrail"
 ROLES = ("customer", "support", "merchant", "service", "auditor")
 MASTER_KEY_BYTES = 32
-PASSWORDS = ("postgres", "redis", "service", "s3")
+PASSWORDS = ("postgres", "redis", "service", "s3", "payment_webhook")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,7 @@ class Keys:
     redis_password: str
     service_password: str
     s3_secret: str
+    payment_webhook_secret: str
 
 
 def ensure_keys(home: Home) -> Keys:

@@ -6,7 +6,7 @@ reachable from outside is ready.
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from pydantic import SecretStr
 
@@ -31,6 +31,7 @@ SERVICES = (
     "sealer",
     "fulfilment",
     "inventory",
+    "payment",
 )
 PORTS = ("postgres", "redis", "kafka", "kafka-controller", "s3", *INNER_PORTS, *SERVICES)
 SEAL_BUCKET = "ordertrail-seals"
@@ -65,6 +66,7 @@ def platform_plan(home: Home) -> Plan:
     )
     url = f"http://{LOOPBACK}:{port}"
     environment = {
+        "ORDERTRAIL_PAYMENT_PROVIDER": "sandbox",
         **_from_shell(),
         "ORDERTRAIL_POSTGRES_URL": postgres.url(DATABASE, SERVICE_LOGIN, keys.service_password),
         "ORDERTRAIL_POSTGRES_OWNER_URL": postgres.url(DATABASE),
@@ -82,6 +84,7 @@ def platform_plan(home: Home) -> Plan:
         "ORDERTRAIL_SEAL_BUCKET": SEAL_BUCKET,
         "ORDERTRAIL_SEAL_KEY_FILE": str(keys.seal_key_file),
         "ORDERTRAIL_SEAL_PUBLIC_KEY_FILE": str(keys.seal_public_key_file),
+        "ORDERTRAIL_PAYMENT_WEBHOOK_SECRET": keys.payment_webhook_secret,
         "ORDERTRAIL_PUBLIC_URL": url,
     }
     write_whole(home.environment_file, json.dumps(environment, indent=2))
@@ -110,8 +113,13 @@ def _from_shell() -> Mapping[str, str]:
     }
 
 
+def kept_from(service: str) -> Collection[str]:
+    """Name the settings that a service is not given."""
+    return NOT_FOR_SERVICES if service == "sealer" else (*NOT_FOR_SERVICES, *SEALERS_ONLY)
+
+
 def _settings(service: str, environment: Mapping[str, str]) -> Mapping[str, str]:
-    kept = NOT_FOR_SERVICES if service == "sealer" else (*NOT_FOR_SERVICES, *SEALERS_ONLY)
+    kept = kept_from(service)
     return {name: value for name, value in environment.items() if name not in kept}
 
 

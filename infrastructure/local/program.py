@@ -50,6 +50,10 @@ class Program(abc.ABC):
     def ready(self) -> bool:
         """Say whether it serves now. May block for a second or two; runs in a thread."""
 
+    def started(self) -> bool:
+        """Say whether the platform's start may go on, as `ready` does."""
+        return self.ready()
+
 
 def inherited_environment() -> dict[str, str]:
     """Give the few variables that any program may have from the user's shell."""

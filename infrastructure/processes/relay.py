@@ -11,7 +11,6 @@ can't move the position.
 
 import threading
 import time
-from collections.abc import Sequence
 from contextlib import closing
 
 import psycopg
@@ -41,14 +40,17 @@ BATCH = 1_000
 POLL_S = 0.5
 """How long to wait for a notification before looking anyway."""
 STANDBY_S = 0.5
-MARK_S = 0.25
-"""How often the position is stored at most: each time costs a commit, and checkpoints for good."""
+MARK_S = 0.5
+"""How often the position is stored at most: each time costs a commit, checkpoints for good, and
+a wait for Kafka in which nothing else is sent."""
 MOST_UNACKNOWLEDGED = 10_000
 """Messages: with so many on their way, reading waits for Kafka."""
 LAST_WORDS_S = 1.0
 """How long a relay that is stopped waits for what it has sent."""
-ACKNOWLEDGED_S = 0.001
-"""How long to wait for acknowledgements before looking for new events again."""
+ROOM_S = 0.005
+"""How long to wait for acknowledgements before looking whether there is room again."""
+SENT_S = 0.001
+"""How long to push what was sent last towards Kafka: librdkafka knows no less than this."""
 CORRELATIONS_LOGGED = 20
 _log = structlog.get_logger(__name__)
 _published = Counter("ordertrail_relay_events", "Events published and acknowledged by Kafka")
@@ -120,40 +122,41 @@ class _Follower:
         _log.info("relay_active", topic=self._incarnation, position=self._marked)
         self._mark()
         while not stopping.is_set():
-            entries = read_log(self._session, after=self._sent, limit=BATCH)
-            if entries:
-                self._send(entries)
-            if self._is_mark_due():
+            if self._sent != self._marked and self._mark_in_s() <= 0:
                 self._mark()
-            elif len(entries) < BATCH:
-                self._await_news()
+            elif self._publisher.unacknowledged >= MOST_UNACKNOWLEDGED:
+                self._publisher.wait(ROOM_S)
+            elif not self._publish():
+                self._rest()
             self._health.good()
             self._publisher.check_topic()
         if self._publisher.wait(LAST_WORDS_S):
             self._store_mark()
 
-    def _send(self, entries: Sequence[LogEntry]) -> None:
-        self._publisher.send(entries)
-        self._sent = entries[-1].position
-        self._first_sent += entries[: CORRELATIONS_LOGGED - len(self._first_sent)]
-
-    def _is_mark_due(self) -> bool:
-        if self._sent == self._marked:
-            return False
-        if self._publisher.unacknowledged >= MOST_UNACKNOWLEDGED:
-            return True
-        return self._mark_in_s() <= 0
+    def _publish(self) -> bool:
+        """Send the next entries; False if these were the last ones there are."""
+        entries = read_log(self._session, after=self._sent, limit=BATCH)
+        if entries:
+            self._publisher.send(entries)
+            self._sent = entries[-1].position
+            self._first_sent += entries[: CORRELATIONS_LOGGED - len(self._first_sent)]
+        return len(entries) == BATCH
 
     def _mark_in_s(self) -> float:
         return self._marked_at + MARK_S - time.monotonic()
 
-    def _await_news(self) -> None:
-        if self._publisher.unacknowledged:
-            self._publisher.wait(ACKNOWLEDGED_S)
+    def _rest(self) -> None:
+        """Let nothing linger, then sleep until the database tells of more, or a mark is due.
+
+        Who has caught up with a long way marks it at once: it may be all there is.
+        """
+        if self._sent - self._marked >= BATCH:
+            self._mark()
             return
+        self._publisher.wait(SENT_S)
         timeout_s = POLL_S if self._sent == self._marked else max(0.0, self._mark_in_s())
         for _ in self._session.notifies(timeout=timeout_s, stop_after=1):
-            pass  # all that have come: one look at the log answers them
+            pass  # all that came, also during the last look: one more look answers them
 
     def _mark(self) -> None:
         """Send a checkpoint, wait until Kafka has everything, and store how far that is."""
@@ -169,7 +172,8 @@ class _Follower:
         if self._sent != self._marked:
             _write_position(self._session, self._incarnation, self._sent)
             self._tell()
-        self._marked, self._marked_at = self._sent, time.monotonic()
+            self._marked_at = time.monotonic()
+        self._marked = self._sent
         _position.set(self._marked)
 
     def _tell(self) -> None:

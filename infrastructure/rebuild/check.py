@@ -1,12 +1,11 @@
 """Hold a generation against the log: a second reading, folded apart from the one that built it.
 
-Rule: what is compared is of equal positions. A chunk is folded and compared in Redis; an order
+Rule: what is compared is of equal positions. A stretch is folded and compared in Redis; an order
 that is not as the fold says, because it has moved on or is wrong, is looked at by itself: its
 events are folded up to where its shard or its document has come, and no further.
 """
 
 import time
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,16 +14,15 @@ from uuid import UUID
 from domain.ids import OrderId
 from infrastructure.event_store.order_reader import UnreadableEventError
 from infrastructure.rebuild.differences import NOTHING, Difference, Findings, describe
-from infrastructure.rebuild.fill import filling
+from infrastructure.rebuild.folds import Stretch, filling, stretches
 from infrastructure.rebuild.log import Range, opened
 from infrastructure.rebuild.pace import Pace
 from infrastructure.rebuild.parts import Parts
 from infrastructure.redis import layout
-from infrastructure.redis.layout import StoredDocument
+from infrastructure.redis.layout import Argument, StoredDocument
 from infrastructure.redis.shard import ShardWriter, script
 from projections.order.document import OrderDocument
 
-CHUNK_ORDERS = 500
 LOOKS = 10
 PAUSE_S = 0.05
 
@@ -69,35 +67,25 @@ class Check:
         """Check the orders of a range."""
         found = NOTHING_CHECKED
         with opened(self._parts.connect) as log:
-            after = ""
-            while ids := log.order_ids(of, after=after, most=CHUNK_ORDERS):
-                found += self._check_chunk(ids, pace)
-                after = str(ids[-1])
+            for stretch in stretches(self._parts, log, of):
+                pace.took(stretch.events)
+                found += self._check(stretch)
         return found
 
-    def _check_chunk(self, order_ids: Sequence[OrderId], pace: Pace) -> Checked:
-        entries = self._parts.reader.entries_of(order_ids)
-        pace.took(len(entries))
-        by_shard: dict[int, list[str | bytes]] = defaultdict(list)
-        for order_id, folded in self._parts.reader.fold_entries(entries).items():
-            partition = layout.partition_of(order_id, self._parts.partitions)
-            by_shard[partition] += filling(order_id, folded)
+    def _check(self, stretch: Stretch) -> Checked:
         wrong: list[Difference] = []
         changed: list[Difference] = []
-        for partition, orders in by_shard.items():
+        for partition, orders in stretch.by_shard.items():
             doubtful, differing = self._ask(partition, orders)
             for order_id in doubtful:
                 problem = self._problem(self._shards[partition], partition, order_id)
                 if problem is not None:
                     wrong.append(Difference(order_id, problem))
-            for order_id in differing:
-                what = self._change(self._shards[partition], order_id)
-                if what is not None:
-                    changed.append(Difference(order_id, what))
-        return Checked(len(entries), len(order_ids), Findings.of(wrong), Findings.of(changed))
+            changed += self._changes(self._shards[partition], differing)
+        return Checked(stretch.events, stretch.orders, Findings.of(wrong), Findings.of(changed))
 
     def _ask(
-        self, partition: int, orders: Sequence[str | bytes]
+        self, partition: int, orders: Sequence[Argument]
     ) -> tuple[Sequence[OrderId], Sequence[OrderId]]:
         beside = "" if self._beside is None else str(self._beside)
         answer: Any = self._compare(
@@ -132,18 +120,31 @@ class Check:
                 return None
         return "is not in each of its lists"
 
-    def _change(self, shard: ShardWriter, order_id: OrderId) -> str | None:
-        """Say how the other generation shows an order otherwise, if it still does."""
-        if self._beside is None:
-            return None
-        for _ in range(LOOKS):
-            one, other = (
-                shard.read(generation, [order_id])[order_id]
-                for generation in (self._beside, self._generation)
-            )
-            if one is None or other is None or one.position == other.position:
-                break  # both are of one moment: they move together
-        return describe(one, other)
+    def _changes(self, shard: ShardWriter, order_ids: Sequence[OrderId]) -> Sequence[Difference]:
+        """Say how the other generation shows orders otherwise, if it still does.
+
+        Both are of one moment, for they move together; one that moved between the two readings
+        is looked at again.
+        """
+        found: list[Difference] = []
+        left = order_ids
+        for look in range(LOOKS):
+            if self._beside is None or not left:
+                break
+            one, other = (shard.read(each, left) for each in (self._beside, self._generation))
+            again: list[OrderId] = []
+            for order_id in left:
+                pair = one[order_id], other[order_id]
+                if _moved(*pair) and look < LOOKS - 1:
+                    again.append(order_id)
+                elif what := describe(*pair):
+                    found.append(Difference(order_id, what))
+            left = again
+        return found
+
+
+def _moved(one: StoredDocument | None, other: StoredDocument | None) -> bool:
+    return one is not None and other is not None and one.position != other.position
 
 
 def _document_problem(

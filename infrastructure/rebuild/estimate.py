@@ -4,12 +4,13 @@ import time
 from dataclasses import dataclass
 from itertools import islice
 
+from infrastructure.rebuild.folds import stretches
 from infrastructure.rebuild.log import opened, ranges
 from infrastructure.rebuild.parts import Parts
 from infrastructure.redis.generations import Generations
 from projections.order.document import PROJECTION_VERSION
 
-SAMPLE_ORDERS = 2_000
+SAMPLE_STRETCHES = 2
 WORK_PER_FOLD = 3.0
 """Folding once is about a third of it all: a rebuild also writes, and folds again for the check."""
 
@@ -40,12 +41,11 @@ def estimate(parts: Parts, workers: int, events_per_s: float | None) -> Estimate
         head = log.head()
         bounds = log.bounds(head)
         began = time.perf_counter()
-        sample = [
-            entry for order in islice(log.orders(ranges([])[0]), SAMPLE_ORDERS) for entry in order
-        ]
-        parts.reader.fold_entries(sample)
+        sampled = 0
+        for stretch in islice(stretches(parts, log, ranges([])[0]), SAMPLE_STRETCHES):
+            sampled += stretch.events
         spent = time.perf_counter() - began
-        seconds = head * spent / len(sample) * WORK_PER_FOLD / workers if sample else 0.0
+        seconds = head * spent / sampled * WORK_PER_FOLD / workers if sampled else 0.0
         if events_per_s is not None:
             seconds = max(seconds, 2 * head / events_per_s)  # it is read twice
         live = generations.live()

@@ -17,7 +17,7 @@ from infrastructure.event_store.mapper import LogEntry
 
 EVENTS_A_RANGE = 20_000
 MOST_RANGES = 10_000
-CURSOR_ROWS = 2_000
+ROWS_AT_A_TIME = 1_000
 LOCK = "SELECT pg_try_advisory_lock(hashtextextended('ordertrail.rebuild', 0))"
 FIRST_ID = "00000000-0000-0000-0000-000000000000"
 COLUMNS = "notification_id, originator_id, originator_version, topic, state, recorded_at, order_id"
@@ -86,26 +86,22 @@ class OrderLog:
         return [str(order_id) for (order_id,) in rows]
 
     def orders(self, of: Range, *, after: str = "") -> Iterator[list[LogEntry]]:
-        """Stream a range's orders, each with all of its events, through a server-side cursor."""
+        """Stream the entries of a range's orders through a server-side cursor, some at a time.
+
+        Each list is of whole orders, one after the other, each in log order.
+        """
         query = f"SELECT {COLUMNS} FROM events WHERE {_where(of, after)} ORDER BY 7, 1"  # noqa: S608 - no text of anybody's
-        order: list[LogEntry] = []
+        entries: list[LogEntry] = []
         with self._connection.transaction(), self._cursor() as cursor:
             cursor.execute(query, _parameters(of, after))
-            for row in cursor:
-                if order and order[-1].order_id != row[6]:
-                    yield order
-                    order = []
-                order.append(LogEntry(*row))
-        if order:
-            yield order
-
-    def order_ids(self, of: Range, *, after: str = "", most: int) -> Sequence[OrderId]:
-        """Give the next orders of a range."""
-        query = (
-            f"SELECT DISTINCT order_id FROM events WHERE {_where(of, after)} ORDER BY 1 LIMIT %s"  # noqa: S608 - as above
-        )
-        rows = self._connection.execute(query, [*_parameters(of, after), most], prepare=True)
-        return [OrderId(order_id) for (order_id,) in rows]
+            while rows := cursor.fetchmany(ROWS_AT_A_TIME):
+                entries += [LogEntry(*row) for row in rows]
+                whole = _whole_orders(entries)
+                if whole:
+                    yield entries[:whole]
+                    del entries[:whole]
+        if entries:
+            yield entries
 
     def orders_after(self, position: int, *, to: int) -> Sequence[OrderId]:
         """Give the orders that have events above one position, up to another."""
@@ -127,7 +123,6 @@ class OrderLog:
 
     def _cursor(self) -> "psycopg.ServerCursor[Any]":
         cursor = psycopg.ServerCursor(self._connection, "orders")
-        cursor.itersize = CURSOR_ROWS
         cursor.format = psycopg.pq.Format.BINARY
         return cursor
 
@@ -143,6 +138,14 @@ def opened(connect: Connect) -> Iterator[OrderLog]:
     """Open the log for a block."""
     with closing(OrderLog(connect)) as log:
         yield log
+
+
+def _whole_orders(entries: Sequence[LogEntry]) -> int:
+    """Say how many entries come before the last order, which may go on in the next rows."""
+    count = len(entries)
+    while count and entries[count - 1].order_id == entries[-1].order_id:
+        count -= 1
+    return count
 
 
 def _where(of: Range, after: str) -> str:

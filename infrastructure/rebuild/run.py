@@ -10,7 +10,7 @@ from typing import Any
 from infrastructure.rebuild import lifecycle
 from infrastructure.rebuild.catch_up import StalledError, Tell, catch_up, hand_over
 from infrastructure.rebuild.check import NOTHING_CHECKED, Checked
-from infrastructure.rebuild.differences import Findings
+from infrastructure.rebuild.differences import NOTHING, Findings
 from infrastructure.rebuild.fill import DONE
 from infrastructure.rebuild.log import OrderLog, Range, opened, ranges
 from infrastructure.rebuild.parts import Parts, outlasting_redis
@@ -142,6 +142,7 @@ class Rebuild:
     ) -> Checked:
         """Check every order of the log, and what no order explains."""
         strays = self._workers.strays(generation)
+        ghosts = None if beside is None else self._workers.ghosts(beside, generation)
         checked = NOTHING_CHECKED
         self._tell("checking", 0, events)
         for one in self._workers.check(generation, beside, ranges(bounds)):
@@ -149,7 +150,8 @@ class Rebuild:
             self._tell("checking", min(checked.events, events), events)
         self._tell("checking", events, events)
         wrong = checked.wrong + strays.result()
-        return Checked(checked.events, checked.orders, wrong, checked.changed)
+        changed = checked.changed + (NOTHING if ghosts is None else ghosts.result())
+        return Checked(checked.events, checked.orders, wrong, changed)
 
     def _not_built(self, plan: Plan) -> list[Range]:
         built = [self._built(partition, plan) for partition in range(self._parts.partitions)]

@@ -1,4 +1,7 @@
-"""Find what no order of the log explains: documents of nobody, entries in the wrong list."""
+"""Find what no order of the log explains: documents of nobody, entries in the wrong list.
+
+The check goes by the log, order by order, and sees none of these.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -15,6 +18,7 @@ from infrastructure.redis.shard import script
 
 AT_A_TIME = 1_000
 LISTS_AT_A_TIME = 200
+GHOST = "what is read now has a document of it that no event stands behind: it would be gone"
 
 
 def strays(parts: Parts, generation: int) -> Findings:
@@ -37,6 +41,41 @@ def strays(parts: Parts, generation: int) -> Findings:
         for partition, names in lists.items():
             found += _misplaced(parts, generation, partition, names)
     return Findings.of(found)
+
+
+def ghosts(parts: Parts, generation: int, beside: int) -> Findings:
+    """Find documents of one generation that another, built from the log, hasn't, and no event has.
+
+    Only those that the other lacks are looked up in the log.
+    """
+    found: list[Difference] = []
+    documents: dict[int, list[str]] = defaultdict(list)
+    with opened(parts.connect) as log:
+        for partition, kind, name in _keys(parts, generation):
+            if kind != "document":
+                continue
+            documents[partition].append(name)
+            if len(documents[partition]) >= AT_A_TIME:
+                found += _ghosts(parts, log, beside, partition, documents.pop(partition))
+        for partition, names in documents.items():
+            found += _ghosts(parts, log, beside, partition, names)
+    return Findings.of(found)
+
+
+def _ghosts(
+    parts: Parts, log: OrderLog, beside: int, partition: int, names: Sequence[str]
+) -> list[Difference]:
+    prefix = f"{layout.generation_prefix(partition, beside)}document:"
+    keys = [f"{prefix}{name}" for name in names]
+    there: Any = parts.client.exists(*keys)
+    if there == len(keys):
+        return []
+    missing = [
+        OrderId(UUID(name))
+        for name, key in zip(names, keys, strict=True)
+        if not parts.client.exists(key)
+    ]
+    return [Difference(one, GHOST) for one in log.unknown(missing)]
 
 
 def _keys(parts: Parts, generation: int) -> Iterator[tuple[int, str, str]]:

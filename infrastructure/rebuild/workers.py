@@ -22,7 +22,7 @@ from infrastructure.rebuild.fill import fill
 from infrastructure.rebuild.log import Range
 from infrastructure.rebuild.pace import Pace
 from infrastructure.rebuild.parts import Parts, outlasting_redis
-from infrastructure.rebuild.strays import strays
+from infrastructure.rebuild.strays import ghosts, strays
 
 T = TypeVar("T")
 
@@ -75,6 +75,10 @@ class Workers:
     def strays(self, generation: int) -> "Future[Findings]":
         """Begin to look for what no order explains."""
         return self._pool.submit(_strays, generation)
+
+    def ghosts(self, generation: int, beside: int) -> "Future[Findings]":
+        """Begin to look for documents that are read now and that nothing stands behind."""
+        return self._pool.submit(_ghosts, generation, beside)
 
     def _each(self, futures: "Sequence[Future[T]]") -> Iterator[T]:
         try:
@@ -132,3 +136,8 @@ def _check(generation: int, beside: int | None, of: Range) -> Checked:
 def _strays(generation: int) -> Findings:
     parts = _workers[0].parts
     return outlasting_redis(lambda: strays(parts, generation))
+
+
+def _ghosts(generation: int, beside: int) -> Findings:
+    parts = _workers[0].parts
+    return outlasting_redis(lambda: ghosts(parts, generation, beside))

@@ -13,6 +13,7 @@ sent: a reader takes the body without parsing it, a script compares the position
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import msgspec
 import orjson
@@ -21,6 +22,8 @@ from domain.ids import CustomerId, OrderId, StreamId
 from projections.order.document import OrderDocument
 from projections.order.lists import lists_of, sort_key
 
+Argument: TypeAlias = str | bytes
+"""Of a script, as Redis takes it."""
 POSITION_DIGITS = 20
 FIRST_GENERATION = 1
 LIVE_GENERATION = "order:live-generation"
@@ -199,10 +202,17 @@ def apply_keys(partition: int) -> Sequence[str]:
 
 
 def encode_change(
-    generation: int, old: StoredDocument | None, document: OrderDocument
-) -> Sequence[str | bytes]:
-    """Write the arguments of apply.lua that put a document in the place of what was read."""
+    generation: int, old: StoredDocument | None, document: OrderDocument, *, relist: bool = False
+) -> Sequence[Argument]:
+    """Write the arguments of apply.lua that put a document in the place of what was read.
+
+    List entries that stand there already, for they were written with what was read, are left
+    alone; with `relist` they are written too, in case somebody has lost them.
+    """
     value, header = encode(document)
+    keeps = old is not None and old.header.sort_key == header.sort_key and not relist
+    stays = old.header.lists if old is not None and keeps else ()
+    joins = [name for name in header.lists if name not in stays]
     leaves = [] if old is None else [n for n in old.header.lists if n not in header.lists]
     return [
         str(generation),
@@ -211,8 +221,8 @@ def encode_change(
         value,
         "",
         header.sort_key,
-        str(len(header.lists)),
-        *header.lists,
+        str(len(joins)),
+        *joins,
         str(len(leaves)),
         *leaves,
     ]
@@ -220,7 +230,7 @@ def encode_change(
 
 def encode_parking(
     generation: int, order_id: OrderId, old: StoredDocument | None, note: ParkedNote
-) -> Sequence[str | bytes]:
+) -> Sequence[Argument]:
     """Write the arguments of apply.lua that keep the last good body and mark it as out of date."""
     value = b""
     if old is not None and old.damage is None:
@@ -230,13 +240,20 @@ def encode_parking(
     return [str(generation), str(order_id), _expected(old), value, note_value, "", "0", "0"]
 
 
+def encode_removal(order_id: OrderId, old: StoredDocument) -> Sequence[str | bytes]:
+    """Write the arguments of remove.lua. What its header says of another order is left alone."""
+    header = old.header
+    lists = header.lists if header.sort_key.endswith(str(order_id)) else []
+    return [str(order_id), _expected(old), header.sort_key, *lists]
+
+
 def encode_note(note: ParkedNote) -> bytes:
     return _note_encoder.encode(note)
 
 
 def encode_filling(
     order_id: OrderId, document: OrderDocument | None, note: ParkedNote | None
-) -> Sequence[str | bytes]:
+) -> list[Argument]:
     """Write the arguments of fill.lua and compare.lua: what a generation is to hold of an order."""
     written = b"" if note is None else encode_note(note)
     if document is None:
@@ -246,7 +263,7 @@ def encode_filling(
         header.parked = True
         value = _value(document.position, header, body_bytes(document))
     count = str(len(header.lists))
-    return [str(order_id), value, written, header.sort_key, count, *header.lists]
+    return [document.body["order_id"], value, written, header.sort_key, count, *header.lists]
 
 
 def built_key(partition: int, generation: int) -> str:

@@ -14,7 +14,7 @@ import redis
 
 from domain.ids import OrderId
 from infrastructure.redis import layout
-from infrastructure.redis.layout import ParkedNote, StoredDocument
+from infrastructure.redis.layout import Argument, ParkedNote, StoredDocument
 from projections.order.document import OrderDocument
 
 LEAVE_PROGRESS = "*"
@@ -44,13 +44,17 @@ class DocumentMovedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A document to write over the one that was read; the order is parked no more."""
+    """A document to write over the one that was read; the order is parked no more.
+
+    `relist`: write its list entries also where they should stand already.
+    """
 
     read: StoredDocument | None
     document: OrderDocument
+    relist: bool = False
 
-    def arguments(self, generation: int) -> Sequence[str | bytes]:
-        return layout.encode_change(generation, self.read, self.document)
+    def arguments(self, generation: int) -> Sequence[Argument]:
+        return layout.encode_change(generation, self.read, self.document, relist=self.relist)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,7 @@ class Parking:
     read: StoredDocument | None
     note: ParkedNote
 
-    def arguments(self, generation: int) -> Sequence[str | bytes]:
+    def arguments(self, generation: int) -> Sequence[Argument]:
         return layout.encode_parking(generation, self.order_id, self.read, self.note)
 
 
@@ -89,6 +93,7 @@ class ShardWriter:
         self._partition = partition
         self._apply = client.register_script(script("apply"))
         self._feed = client.register_script(script("feed"))
+        self._remove = client.register_script(script("remove"))
 
     def fed(self) -> tuple[int, ...]:
         """Which generations are fed."""
@@ -160,6 +165,16 @@ class ShardWriter:
         ]
         return any(removed)
 
+    def remove(self, generation: int, order_id: OrderId, read: StoredDocument) -> None:
+        """Delete a document that no event stands behind, with its note and its list entries.
+
+        Raises:
+            DocumentMovedError: it is another one by now; nothing was deleted.
+        """
+        prefix = layout.generation_prefix(self._partition, generation)
+        if not self._remove(keys=[prefix], args=layout.encode_removal(order_id, read)):
+            raise DocumentMovedError(str(order_id))
+
     def apply(self, steps: Sequence[Step], *, position: int = 0) -> None:
         """Write documents, lists, progress and position together, or nothing.
 
@@ -207,8 +222,8 @@ def _fed(steps: Sequence[Step]) -> str:
     return layout.encode_fed(step.generation for step in steps)
 
 
-def _arguments(fed: str, steps: Sequence[Step], position: int) -> list[str | bytes]:
-    arguments: list[str | bytes] = [fed, str(position), str(len(steps))]
+def _arguments(fed: str, steps: Sequence[Step], position: int) -> list[Argument]:
+    arguments: list[Argument] = [fed, str(position), str(len(steps))]
     for step in steps:
         arguments += (str(step.generation), step.before, step.after)
     arguments.append(str(sum(len(step.changes) for step in steps)))

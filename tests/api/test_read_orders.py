@@ -242,6 +242,9 @@ def test_a_cursor_is_good_only_for_the_list_that_it_is_from(api: Api) -> None:
         "customer_id=" + "c" * 129,
         "external_reference=a%0Ab",
         "custmer_id=c-1",
+        "limit=1&limit=1",
+        "customer_id=c-1&customer_id=c-2",
+        "cursor=&limit=1&cursor=",
         "cursor=" + "c" * 2000,
     ],
 )
@@ -251,7 +254,14 @@ def test_a_parameter_that_makes_no_sense_is_named(api: Api, query: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["min_position=-1", f"min_position={2**63}", "min_position=x", "min_position="]
+    "query",
+    [
+        "min_position=-1",
+        f"min_position={2**63}",
+        "min_position=x",
+        "min_position=",
+        "min_position=0&min_position=1",
+    ],
 )
 def test_a_parameter_of_one_order_is_checked_too(api: Api, query: str) -> None:
     response = api.get(f"/v1/orders/{api.placed()['order_id']}?{query}")

@@ -76,6 +76,8 @@ def test_what_changed_is_told_between_two_points_and_until_now(api: Api, order: 
         ("diff_from=" + "9" * 5000, "diff_from"),
         ("at_position=1&as_of=2010-12-01T08:26:00Z", "at_position"),
         ("at_position=1&min_position=1", "min_position"),
+        ("at_position=1&at_position=2", "at_position"),
+        ("at_position=1&diff_from=1&%61t_position=1", "at_position"),
         ("diff_from=1&min_position=1", "min_position"),
     ],
 )
@@ -133,6 +135,11 @@ def test_a_history_is_walked_to_its_end_without_loss_or_repeat(api: Api, order: 
         cursor = f"&cursor={page['next_cursor']}"
     assert page["next_cursor"] is None
     assert items == whole["items"]
+
+
+def test_a_parameter_of_a_history_that_is_given_twice_is_named(api: Api, order: str) -> None:
+    problem = assert_problem(api.get(f"{order}/history?limit=1&limit=2"), 422, "invalid_request")
+    assert [error["parameter"] for error in problem["errors"]] == ["limit"]
 
 
 def test_a_cursor_is_good_only_for_the_history_that_it_is_from(api: Api, order: str) -> None:

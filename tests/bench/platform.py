@@ -146,8 +146,9 @@ class Load:
             while time.perf_counter() - started < seconds:
                 await gate.wait()
                 await posts.send(next(self._places))
-            watching.cancel()
-            reading.cancel()
+            for task in (watching, reading):
+                task.cancel()
+            await asyncio.gather(watching, reading, return_exceptions=True)
             _, shown_after = await look()
             taken_s = time.perf_counter() - started
         self._reads_per_s[-1] = reads / taken_s

@@ -32,7 +32,7 @@ from infrastructure.event_store.mapper import event_hash
 from infrastructure.event_store.sealing import read_master_key
 from infrastructure.event_store.store import PostgresEventStore, open_event_store
 from infrastructure.rebuild import lifecycle
-from infrastructure.rebuild.log import COLUMNS, CURSOR_ROWS
+from infrastructure.rebuild.log import COLUMNS
 from infrastructure.rebuild.run import Rebuild
 from infrastructure.rebuild.workers import Workers
 from infrastructure.redis.generations import Generations
@@ -53,6 +53,7 @@ PROCESSES = 2
 AT_ONCE = 250
 ROUNDS = 3
 READ_ORDERS = 500
+CURSOR_ROWS = 2_000
 OK = 200
 BARE, USUAL = "bare read", "usual reads"
 

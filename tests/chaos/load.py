@@ -81,6 +81,7 @@ class Traffic:
         self._known: list[str] = []
         self._newest: dict[str, int] = {}  # the newest position that anybody has been shown
         self._stopping = asyncio.Event()
+        self._acknowledged = asyncio.Event()
 
     async def run(self) -> None:
         """Write and read until `stop`; return when every order is acknowledged."""
@@ -90,6 +91,12 @@ class Traffic:
 
     def stop(self) -> None:
         self._stopping.set()
+
+    async def until_placed(self, orders: int) -> None:
+        """Wait until so many orders are acknowledged."""
+        while len(self.seen.placed) < orders:
+            self._acknowledged.clear()
+            await self._acknowledged.wait()
 
     async def replay_some(self, count: int) -> None:
         """Send acknowledged orders once more: each is the same order still."""
@@ -119,6 +126,7 @@ class Traffic:
         body = an_order(f"c-{number % 50}", external_reference=key)
         answer = await self._post("/v1/orders", body, key)
         self.seen.placed[key] = (body, answer)
+        self._acknowledged.set()
         self._known.append(answer["order_id"])
 
     async def _cancel(self, order_id: str) -> None:

@@ -1,6 +1,7 @@
 """Rebuilds of a platform that is used: nobody notices, whoever is killed meanwhile.
 
-The short form takes some seconds; ORDERTRAIL_REBUILD_DRILL_S asks for a longer one.
+The short form takes some seconds; ORDERTRAIL_REBUILD_DRILL_S asks for a longer one, and
+ORDERTRAIL_ROLLBACK_DRILL_ORDERS for more orders between a flip and its rollback.
 """
 
 import asyncio
@@ -24,6 +25,7 @@ from tests.shop import Shop, an_order
 
 ORDERS_PER_S = 200
 DRILL_S = float(os.environ.get("ORDERTRAIL_REBUILD_DRILL_S", "6"))
+LATER_ORDERS = int(os.environ.get("ORDERTRAIL_ROLLBACK_DRILL_ORDERS", "400"))
 STAGES = ("building", "catching up", "handing over", "checking")
 
 
@@ -60,6 +62,28 @@ async def test_nobody_notices_a_rebuild_a_flip_or_a_rollback(
     print(shop.seen)  # noqa: T201 - for the one who reads why it failed
     assert shop.seen.faults == []
     assert [kind for kind in shop.seen.refusals if kind.startswith("read")] == []
+
+
+async def test_a_rollback_many_orders_later_is_complete(
+    platform: LivePlatform, draw: random.Random, second_query_api: str
+) -> None:
+    before = live_generation(platform)
+    rebuilt = await asyncio.to_thread(platform.run, "rebuild")
+    assert rebuilt.returncode == 0, rebuilt.stderr
+    flipped = live_generation(platform)
+    urls = ("", second_query_api)
+    async with traffic(platform, draw, per_s=ORDERS_PER_S, reading=urls) as shop:
+        await shop.until_placed(LATER_ORDERS)
+        back = await asyncio.to_thread(platform.run, "rebuild", "--rollback")
+        assert back.returncode == 0, back.stderr
+        await shop.read_all()
+    print(shop.seen)  # noqa: T201 - for the one who reads why it failed
+    assert flipped > before == live_generation(platform)
+    assert shop.seen.faults == []
+    assert [kind for kind in shop.seen.refusals if kind.startswith("read")] == []
+    assert_consistent(platform.settings)
+    verified = platform.run("rebuild", "--verify")
+    assert verified.returncode == 0, verified.stdout
 
 
 @pytest.mark.parametrize("stage", STAGES)

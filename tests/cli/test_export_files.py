@@ -3,6 +3,8 @@
 import csv
 import io
 import stat
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
@@ -92,6 +94,41 @@ def test_a_file_is_there_whole_or_as_it_was(tmp_path: Path) -> None:
         interrupted(path)
     assert path.read_bytes() == b"first"
     assert list(tmp_path.iterdir()) == [path]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from api.cli.output_file import output
+with output(Path(sys.argv[1])) as out:
+    out.write(b"half")
+    out.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_export_left_is_taken_away_by_the_next_of_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "export.csv"
+    subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False)
+    [left] = tmp_path.iterdir()
+    assert left.read_bytes() == b"half"
+
+    with output(tmp_path / "other.csv") as out:
+        out.write(b"other")
+    assert left.exists(), "of another name"
+    with output(path) as out:
+        out.write(b"whole")
+    assert {file.name for file in tmp_path.iterdir()} == {"export.csv", "other.csv"}
+
+
+def test_an_export_that_goes_on_is_left_alone_by_another_of_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "export.csv"
+    with output(path) as first:
+        first.write(b"first")
+        with output(path) as second:
+            second.write(b"second")
+        assert path.read_bytes() == b"second"
+    assert path.read_bytes() == b"first"
 
 
 def test_a_file_that_cannot_be_made_is_said_plainly(tmp_path: Path) -> None:

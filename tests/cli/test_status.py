@@ -11,7 +11,9 @@ from typer.testing import CliRunner, Result
 from api.cli import platform
 from api.cli.main import app
 from infrastructure.local import control
+from infrastructure.local.ports import free_port
 from infrastructure.observability.lag import HopLag, unknown
+from infrastructure.processes.worker import Health, _serving
 
 URL = "http://127.0.0.1:8000"
 ROW = {"name": "relay", "pid": 7, "port": 8101, "state": "ready", "restarts": 0, "last_end": None}
@@ -82,3 +84,24 @@ def test_a_platform_that_has_no_settings_yet_has_no_known_lag(
     shown = status(monkeypatch, None)
     assert shown.exit_code == 0, shown.output
     assert "no settings yet" in shown.stdout
+
+
+def test_a_service_that_is_not_ready_is_shown_with_its_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    health = Health()
+    health.bad("nothing is sealed: position 9 is missing")
+    port = free_port()
+    rows = [
+        ROW,
+        ROW | {"name": "sealer", "port": port, "state": "unready"},
+        ROW | {"name": "projector", "port": free_port([port]), "state": "unready"},
+    ]
+    state: dict[str, Any] = {"url": URL, "phase": "ready", "processes": rows}
+    monkeypatch.setattr(control, "current_state", lambda _home: state)
+    monkeypatch.setattr(platform, "_ask_lag", lambda: LAG)
+    with _serving(health, "127.0.0.1", port):
+        shown = CliRunner().invoke(app, ["status"]).stdout
+    assert "sealer is not ready: nothing is sealed: position 9 is missing\n" in shown
+    assert "projector is not ready: it does not say why (ConnectError)\n" in shown
+    assert "relay is not ready" not in shown

@@ -2,16 +2,19 @@
 
 import json
 import secrets
+import subprocess
 import time
 from uuid import UUID
 
+import httpx
 import orjson
 
 from domain.ids import OrderId
+from infrastructure.local.ports import free_port
 from infrastructure.redis import layout
 from infrastructure.redis.generations import Generations
 from tests.consistency import assert_consistent, partitions_of, redis_of
-from tests.live_platform import LivePlatform
+from tests.live_platform import CLI, WITHIN_S, LivePlatform
 from tests.shop import Shop, an_order
 
 
@@ -141,3 +144,30 @@ def test_readiness_names_every_part(shop: Shop) -> None:
         "checks": {"postgres": "ok", "redis": "ok", "kafka": "ok"},
     }
     assert b"ordertrail_http_requests" in shop.client.get("/metrics").content
+
+
+def test_a_service_that_is_run_by_hand_takes_its_settings_from_the_home(
+    platform: LivePlatform, shop: Shop
+) -> None:
+    placed, port = shop.place(), free_port()
+    command = [*CLI, "serve", "query-api", "--port", str(port)]
+    with subprocess.Popen(command, env=platform.environment, stderr=subprocess.DEVNULL) as service:
+        try:
+            url = f"http://127.0.0.1:{port}/v1/orders/{placed['order_id']}"
+            answer = _patiently(url, platform.token("service", "by-hand"))
+        finally:
+            service.terminate()
+    assert answer.status_code == 200
+    assert answer.json()["order_id"] == placed["order_id"]
+
+
+def _patiently(url: str, token: str) -> httpx.Response:
+    give_up_at = time.monotonic() + WITHIN_S
+    while True:
+        try:
+            headers = {"Authorization": f"Bearer {token}"}
+            return httpx.get(url, headers=headers, trust_env=False)
+        except httpx.TransportError:
+            if time.monotonic() > give_up_at:
+                raise
+            time.sleep(0.1)

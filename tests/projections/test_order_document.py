@@ -1,5 +1,6 @@
 """The order's document: folded from its events, the same however they arrive."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -203,6 +204,20 @@ def test_an_order_stands_in_the_lists_that_queries_ask_for() -> None:
         "payment:none",
         "reference:536365",
         "status:pending",
+    ]
+
+
+def test_list_entries_that_stay_are_not_written_again_unless_asked_for() -> None:
+    stored = layout.decode(layout.encode(folded(RECORDED[:1]))[0])
+
+    def joins_and_leaves(events: int, **options: bool) -> Sequence[str | bytes]:
+        return layout.encode_change(1, stored, folded(RECORDED[:events]), **options)[6:]
+
+    assert joins_and_leaves(2) == ["0", "0"]
+    assert joins_and_leaves(2, relist=True)[0] == "4"
+    assert joins_and_leaves(3) == [
+        *("2", "customer:c-1/status:cancelled", "status:cancelled"),
+        *("2", "customer:c-1/status:pending", "status:pending"),
     ]
 
 

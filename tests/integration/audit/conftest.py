@@ -29,6 +29,7 @@ from infrastructure.audit.seals import (
 from infrastructure.audit.verify import BEGINNING, Verified, Verifier
 from infrastructure.composition import RandomNames, SystemClock
 from infrastructure.event_store.store import open_event_store
+from infrastructure.local.ports import free_port
 from infrastructure.local.s3 import ACCESS_KEY_ID, REGION, S3Server
 from infrastructure.settings import CopySettings
 from tests.integration.event_store.test_event_store import MASTER_KEY, order, request
@@ -99,8 +100,9 @@ class History:
     def copy(self) -> list[str]:
         """Copy what S3 lacks; gives what went wrong."""
         with self.connect() as connection:
-            _, faults = self.sealer().copy_after(connection, 0)
-        return [f"{fault.number}: {fault.what}" for fault in faults]
+            looked = self.sealer().copy_after(connection, 0)
+        assert not looked.gone
+        return [f"{fault.number}: {fault.what}" for fault in looked.faults]
 
     def tamper(self, *statements: str, **parameters: object) -> None:
         """Run SQL as a superuser, in one transaction."""
@@ -120,6 +122,12 @@ class History:
         report = self.verify()
         assert report.exit_code == 1
         return report.in_order()[0]
+
+
+def away(history: History) -> SealCopies:
+    """Give copies that can't be reached."""
+    url = f"http://127.0.0.1:{free_port()}"
+    return SealCopies(history.settings.model_copy(update={"s3_endpoint_url": url}))
 
 
 @pytest.fixture

@@ -55,3 +55,17 @@ async def test_one_order_is_folded_anew_over_it(pipeline: Pipeline) -> None:
     shard = pipeline.generations.shards[partition]
     assert refold(pipeline.reader, shard, placed.order_id) is Refolded.DIFFERENT
     assert pipeline.assert_views_equal_folds() == 1
+
+
+async def test_a_list_entry_that_was_lost_is_there_again_after_one_order_is_folded_anew(
+    pipeline: Pipeline,
+) -> None:
+    with pipeline.relay(), pipeline.projector():
+        placed = await pipeline.place(0)
+        await asyncio.to_thread(pipeline.await_complete, placed.position)
+    partition = layout.partition_of(placed.order_id, pipeline.kafka.order_partitions)
+    key = layout.list_key(partition, 1, "all")
+    assert pipeline.redis.delete(key) == 1
+    shard = pipeline.generations.shards[partition]
+    assert refold(pipeline.reader, shard, placed.order_id) is Refolded.RIGHT
+    assert pipeline.redis.zcard(key) == 1

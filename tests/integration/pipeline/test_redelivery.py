@@ -42,14 +42,14 @@ def publish(pipeline: Pipeline, entries: Sequence[LogEntry], position: int) -> N
             key=str(entry.order_id).encode(),
             value=entry.state,
             partition=partition_of(entry.order_id, partitions),
-            headers=list(messages.event_headers(entry)),
+            headers=messages.event_headers(entry),
         )
     for partition in range(partitions):
         producer.produce(
             topic,
             value=b"",
             partition=partition,
-            headers=list(messages.checkpoint_headers(position)),
+            headers=messages.checkpoint_headers(position),
         )
     assert producer.flush(10) == 0
 

@@ -54,7 +54,7 @@ def rebuilding(
 
 @pytest.fixture(autouse=True)
 def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Cut the log into many ranges, and these into many chunks."""
+    """Cut the log into many ranges, and these into many stretches."""
     monkeypatch.setattr("infrastructure.rebuild.log.EVENTS_A_RANGE", 10)
-    monkeypatch.setattr("infrastructure.rebuild.fill.CHUNK_ORDERS", 2)
-    monkeypatch.setattr("infrastructure.rebuild.check.CHUNK_ORDERS", 3)
+    monkeypatch.setattr("infrastructure.rebuild.log.ROWS_AT_A_TIME", 3)
+    monkeypatch.setattr("infrastructure.rebuild.folds.EVENTS_A_STRETCH", 2)

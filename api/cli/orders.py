@@ -1,0 +1,36 @@
+"""Which order a person means: by its id, or by its number.
+
+Rule: every command that takes an order takes both, and reads them in this one way.
+"""
+
+import sys
+from typing import TYPE_CHECKING, NoReturn
+from uuid import UUID
+
+import typer
+
+if TYPE_CHECKING:
+    from domain.ids import OrderId
+    from infrastructure.event_store.order_reader import OrderReader
+
+HELP = "An order's id, or its number such as 7K3M-92QX."
+
+
+def find_order(reader: "OrderReader", order: str) -> "OrderId":
+    """Take an order's id, or look its number up. An id is not looked up: it may be nobody's."""
+    from domain.ids import OrderId
+
+    try:
+        return OrderId(UUID(order))
+    except ValueError:
+        found = reader.find_order(order.upper())
+        if found is None:
+            fail(f"there is no order {order}")
+        return found
+
+
+def fail(message: str) -> NoReturn:
+    """Say what is wrong, and end with exit code 1."""
+    sys.stdout.flush()
+    sys.stderr.write(f"{message}\n")
+    raise typer.Exit(1)

@@ -1,0 +1,116 @@
+"""A document of an order that the log has no event of is named, and can be removed."""
+
+import asyncio
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from domain.ids import OrderId
+from infrastructure.rebuild.run import ChangedError
+from infrastructure.redis import layout
+from infrastructure.redis.refold import Refolded, refold
+from infrastructure.redis.shard import DocumentMovedError
+from tests.integration.pipeline.conftest import Pipeline
+from tests.integration.rebuild.conftest import rebuilding
+from tests.integration.rebuild.test_rebuild import place_some, run
+
+PARTITIONS = 6
+
+
+def haunt(pipeline: Pipeline, of: OrderId, generation: int, *, own_lists: bool = True) -> OrderId:
+    """Put a document of an order that never was into the shard of one that is; give its id."""
+    partition = layout.partition_of(of, PARTITIONS)
+    others = (OrderId(UUID(int=of.int ^ n)) for n in range(1, 1_000))
+    ghost = next(one for one in others if layout.partition_of(one, PARTITIONS) == partition)
+    value: Any = pipeline.redis.get(layout.document_key(of, PARTITIONS, generation))
+    if own_lists:
+        value = value.replace(str(of).encode(), str(ghost).encode())
+    pipeline.redis.set(layout.document_key(ghost, PARTITIONS, generation), value)
+    header = layout.decode(value).header
+    if own_lists:
+        for name in header.lists:
+            key = layout.list_key(partition, generation, name)
+            pipeline.redis.zadd(key, {header.sort_key: 0})
+    return ghost
+
+
+def remove(pipeline: Pipeline, order_id: OrderId) -> Refolded:
+    shard = pipeline.generations.shards[layout.partition_of(order_id, PARTITIONS)]
+    return refold(pipeline.reader, shard, order_id)
+
+
+def verify(pipeline: Pipeline) -> list[str]:
+    with rebuilding(pipeline) as one:
+        return [str(found) for found in one.verify().wrong.named]
+
+
+async def test_a_document_that_no_event_stands_behind_is_named_and_removed(
+    pipeline: Pipeline,
+) -> None:
+    with pipeline.relay(), pipeline.projector():
+        answers = await place_some(pipeline, 9)
+    ghost = haunt(pipeline, answers[1].order_id, 1)
+    assert await asyncio.to_thread(verify, pipeline) == [f"{ghost}: has a document, and no event"]
+
+    assert remove(pipeline, ghost) is Refolded.REMOVED
+
+    assert await asyncio.to_thread(verify, pipeline) == []
+    assert pipeline.assert_views_equal_folds() == 9
+    assert remove(pipeline, ghost) is Refolded.UNKNOWN
+
+
+async def test_removing_one_takes_nothing_of_another_order_that_its_header_names(
+    pipeline: Pipeline,
+) -> None:
+    with pipeline.relay(), pipeline.projector():
+        answers = await place_some(pipeline, 9)
+    ghost = haunt(pipeline, answers[1].order_id, 1, own_lists=False)
+    assert remove(pipeline, ghost) is Refolded.REMOVED
+    assert await asyncio.to_thread(verify, pipeline) == []
+
+
+async def test_it_is_removed_from_every_generation_that_is_fed(pipeline: Pipeline) -> None:
+    with pipeline.relay(), pipeline.projector():
+        answers = await place_some(pipeline, 6)
+        await run(pipeline)
+    ghosts = {haunt(pipeline, answers[1].order_id, generation) for generation in (1, 2)}
+    [ghost] = ghosts
+    assert remove(pipeline, ghost) is Refolded.REMOVED
+    assert pipeline.redis.keys(f"*{ghost}*") == []
+
+
+async def test_a_rebuild_names_what_it_would_make_go_away_and_stops_before_it(
+    pipeline: Pipeline,
+) -> None:
+    with pipeline.relay(), pipeline.projector():
+        answers = await place_some(pipeline, 9)
+        ghost = haunt(pipeline, answers[1].order_id, 1)
+        with pytest.raises(ChangedError) as stopped:
+            await run(pipeline)
+        [named] = map(str, stopped.value.found.named)
+        assert named.startswith(f"{ghost}: what is read now has a document of it that no event")
+        assert pipeline.generations.live() == 1
+
+        def accept() -> None:
+            with rebuilding(pipeline) as one:
+                one.run(resume=True, accept=True)
+
+        await asyncio.to_thread(accept)
+        assert pipeline.generations.live() == 2
+        assert pipeline.assert_views_equal_folds() == 9
+
+
+async def test_a_document_that_changes_meanwhile_is_not_removed(pipeline: Pipeline) -> None:
+    with pipeline.relay(), pipeline.projector():
+        answers = await place_some(pipeline, 3)
+    ghost = haunt(pipeline, answers[1].order_id, 1)
+    shard = pipeline.generations.shards[layout.partition_of(ghost, PARTITIONS)]
+    read = shard.read(1, [ghost])[ghost]
+    assert read is not None
+    key = layout.document_key(ghost, PARTITIONS, 1)
+    value: Any = pipeline.redis.get(key)
+    pipeline.redis.set(key, b"9" * layout.POSITION_DIGITS + value[layout.POSITION_DIGITS :])
+    with pytest.raises(DocumentMovedError):
+        shard.remove(1, ghost, read)
+    assert pipeline.redis.exists(key)
