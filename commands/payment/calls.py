@@ -3,6 +3,7 @@
 Rule: a call is made from what the log says is pending, never from memory. After a call of which
 nobody knows the outcome, the provider is asked what happened before the same request is sent
 again, under the same key.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
