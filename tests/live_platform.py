@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from unittest import mock
 
@@ -34,8 +35,10 @@ CLI_WITHIN_S = 120.0
 class LivePlatform:
     """What a person with a shell in this home can do to the platform."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, extra: Mapping[str, str] = MappingProxyType({})) -> None:
+        """Take a home, and settings that the shell of `up` has."""
         self.home = Home(home)
+        self._extra = extra
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
 
@@ -49,7 +52,7 @@ class LivePlatform:
         """Give the shell's variables, without what its owner may have set of Ordertrail."""
         kept = {name: v for name, v in os.environ.items() if not name.startswith("ORDERTRAIL_")}
         home, port = str(self.home.path), str(self.port)
-        return {**kept, "ORDERTRAIL_HOME": home, "ORDERTRAIL_PORT": port}
+        return {**kept, **self._extra, "ORDERTRAIL_HOME": home, "ORDERTRAIL_PORT": port}
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -135,9 +138,11 @@ class LivePlatform:
 
 
 @contextmanager
-def live_platform(home: Path) -> Iterator[LivePlatform]:
+def live_platform(
+    home: Path, extra: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[LivePlatform]:
     """Start a platform, and take it down at the end of the block, whatever happens in it."""
-    platform = LivePlatform(home)
+    platform = LivePlatform(home, extra)
     warden = subprocess.Popen(
         [sys.executable, "-c", WARDEN, *CLI, "down"],
         env=platform.environment,

@@ -37,7 +37,8 @@ TYPES = (FulfilmentStepStarted, RefundRequested, PaymentVoidRequested)
 AT_ONCE = 32
 """Calls that are under way at one time; a slow one holds up no others but by its place here."""
 CALL_WITHIN_S = 30.0
-LEASE_S = 90.0
+LEASE_S = 40.0
+"""A call and some: then whoever had it is dead, and somebody else asks what came of it."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 2.0, 300.0
 
 _log = structlog.get_logger(__name__)
