@@ -34,6 +34,10 @@ from infrastructure.settings import StoreSettings, ViewSettings
 from projections.order.document import OrderDocument
 
 TOPIC = "order-events"
+ANSWERS = (
+    "SELECT answer, position FROM answers"
+    " WHERE route IN ('POST /v1/orders', 'POST /v1/orders/{id}/cancellations')"
+)
 OF_NOBODY = "SELECT * FROM events WHERE order_id IS NULL AND originator_id NOT LIKE 'stock-%'"
 PAGE = 5_000
 WITHIN_S = 60.0
@@ -190,7 +194,7 @@ def _assert_names_and_answers(settings: Settings, log: Sequence[LogEntry]) -> No
         numbers = connection.execute(
             "SELECT order_id FROM unique_names WHERE scope = 'order_number'"
         ).fetchall()
-        answers = connection.execute("SELECT answer, position FROM answers").fetchall()
+        answers = connection.execute(ANSWERS).fetchall()
         foreign = connection.execute(OF_NOBODY).fetchall()
     assert sorted(row["order_id"] for row in numbers) == sorted(filter(None, orders))
     assert foreign == []
