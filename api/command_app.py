@@ -12,12 +12,19 @@ from api.http.server import serve_until_stopped
 from api.http.surface import create_surface
 from api.inventory import command_routes as stock_routes
 from api.inventory.schemas import AdjustmentBody, ReceiptBody, StockAnswer, StockItemBody
-from api.order import command_routes
+from api.order import change_routes, command_routes
+from api.order.change_schemas import AddressChangeBody, ReasonBody, RevisionBody
 from api.order.documents import CommandAnswer
 from api.order.resources import RESOURCES
 from api.order.schemas import CancellationBody, PlaceOrderBody, PlaceOwnOrderBody
 from api.order.state import CommandState
-from infrastructure.composition import command_side
+from api.payment import routes as payment_routes
+from api.payment.schemas import RefundAnswer, RefundBody
+from api.returns import routes as return_routes
+from api.returns.schemas import EmptyBody, ReturnAnswer, ReturnBody, ReturnReceiptBody
+from api.shipment import routes as shipment_routes
+from api.shipment.schemas import DispatchBody, ShipmentAnswer, ShipmentBody, TrackingBody
+from infrastructure.composition import command_side, payment_gateway
 from infrastructure.observability.access_log import AccessLog
 from infrastructure.observability.logging import configure_logging
 from infrastructure.settings import Settings
@@ -34,6 +41,19 @@ DOCUMENTATION = Documentation(
         PlaceOwnOrderBody,
         CancellationBody,
         CommandAnswer,
+        AddressChangeBody,
+        ReasonBody,
+        RevisionBody,
+        ShipmentBody,
+        DispatchBody,
+        TrackingBody,
+        ShipmentAnswer,
+        ReturnBody,
+        EmptyBody,
+        ReturnReceiptBody,
+        ReturnAnswer,
+        RefundBody,
+        RefundAnswer,
         StockItemBody,
         ReceiptBody,
         AdjustmentBody,
@@ -44,7 +64,15 @@ DOCUMENTATION = Documentation(
 
 def create_command_app(state: CommandState) -> FastAPI:
     app = create_surface(
-        (command_routes.router, stock_routes.router),
+        (
+            command_routes.router,
+            change_routes.router,
+            shipment_routes.router,
+            return_routes.router,
+            payment_routes.router,
+            payment_routes.webhooks,
+            stock_routes.router,
+        ),
         direct=command_routes.DIRECT,
         documentation=DOCUMENTATION,
         resources=RESOURCES,
@@ -53,6 +81,7 @@ def create_command_app(state: CommandState) -> FastAPI:
         access_log=state.access_log,
     )
     app.state.ports = state.ports
+    app.state.gateway = state.gateway
     return app
 
 
@@ -69,6 +98,9 @@ async def _serve(settings: Settings, port: int) -> None:
         tokens.jwks_file.read_bytes, issuer=tokens.token_issuer, audience=tokens.token_audience
     )
     access_log = AccessLog("command-api")
-    async with command_side(settings) as (ports, checks):
-        app = create_command_app(CommandState(ports, authenticator, checks, access_log))
+    async with (
+        command_side(settings) as (ports, checks),
+        payment_gateway(settings) as gateway,
+    ):
+        app = create_command_app(CommandState(ports, gateway, authenticator, checks, access_log))
         await serve_until_stopped(app, host=settings.http.http_host, port=port)

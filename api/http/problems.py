@@ -20,6 +20,12 @@ REFUSED = 422
 STATUSES: Mapping[str, int] = {
     "order_not_found": 404,
     "stock_item_not_found": 404,
+    "shipment_not_found": 404,
+    "return_not_found": 404,
+    "payment_not_found": 404,
+    "unknown_shipment": 404,
+    "unknown_return": 404,
+    "unknown_receipt": 404,
     "external_reference_taken": 409,
     "customer_forgotten": 409,
     "illegal_transition": 409,

@@ -19,6 +19,7 @@ from commands.order.place_own import place_own_order
 from commands.ports import Answer
 from domain.envelope import Role
 from domain.ids import CustomerId
+from domain.order.state import OrderStatus
 
 router = APIRouter(tags=["orders"])
 
@@ -83,12 +84,15 @@ async def post_cancellation(http: HttpRequest) -> Response:
     command = received.content.to_command(
         order_id(http), owner=owner(actor), if_position=received.if_position
     )
-    return _answer(await cancel_order(command, received.request, received.ports))
+    done = await cancel_order(command, received.request, received.ports)
+    # Where stock and money have to go back first, it has only begun.
+    begun = done.status == OrderStatus.CANCEL_PENDING
+    return _answer(done, status=202 if begun else 201)
 
 
 DIRECT = (DirectRoute("POST", "/v1/orders", post_order),)
 """Routes that the app answers without its router."""
 
 
-def _answer(answer: Answer) -> Response:
-    return answered(answer, f"/v1/orders/{answer.order_id}")
+def _answer(answer: Answer, *, status: int = 201) -> Response:
+    return answered(answer, f"/v1/orders/{answer.order_id}", status=status)

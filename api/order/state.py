@@ -8,6 +8,7 @@ from api.http.auth import Authenticator
 from api.http.observe import AccessLog, log_access
 from api.http.operations import Refreshes
 from api.http.readiness import Checks
+from commands.payment.gateway import PaymentGateway
 from commands.ports import Ports
 from projections.ports import QueryPorts
 
@@ -17,6 +18,7 @@ class CommandState:
     """Attributes: checks: of the parts it talks to; `postgres` among them."""
 
     ports: Ports
+    gateway: PaymentGateway
     authenticator: Authenticator
     checks: Checks
     access_log: AccessLog = log_access

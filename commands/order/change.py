@@ -15,6 +15,7 @@ from commands.envelopes import address_events
 from commands.order.answers import order_answer
 from commands.order.file import OrderFile, load_file
 from commands.ports import Answer, Append, Ports, Request, Stream, Write
+from domain.actions import legal_actions
 from domain.errors import DomainError
 from domain.events import EventOfOrder
 from domain.ids import CustomerId, OrderId, order_stream
@@ -66,7 +67,8 @@ async def change_order(
 
     Raises:
         DomainError: `order_not_found` (also for another customer's); `stale_view`; what `decide`
-            refuses; `idempotency_key_reused`; `too_much_contention`.
+            refuses, with the legal `actions` where the order can't do that now;
+            `idempotency_key_reused`; `too_much_contention`.
         StoreUnavailableError: nothing is known to be stored.
     """
 
@@ -81,7 +83,14 @@ async def change_order(
             raise DomainError(
                 "stale_view", "the order has changed since", extra={"position": file.position}
             )
-        return await ports.store.append(_append(file, order, decide(order, file), request, ports))
+        try:
+            decision = decide(order, file)
+        except DomainError as error:
+            if error.code == "illegal_transition":
+                legal = legal_actions(order, file.facts, request.actor.role)
+                error.extra |= {"order_status": str(order.status), "actions": legal}
+            raise
+        return await ports.store.append(_append(file, order, decision, request, ports))
 
     async with ports.turns.of(order_stream(target.order_id)):
         return await until_unmoved(attempt)

@@ -213,6 +213,13 @@ async def _authorize(
     return _authorized(attempt, outcome, waits=False)
 
 
+def attempt_events(
+    payment: Payment, attempt: int, status: AuthorizationStatus
+) -> Sequence[PaymentEvent]:
+    """Give what a provider's word on an attempt means: nothing, where it is no news."""
+    return _authorized(attempt, status, waits=False)(payment)
+
+
 def _authorized(attempt: int, outcome: AuthorizationStatus, *, waits: bool) -> Decide:
     match outcome:
         case Authorized(reference=reference, amount_minor=amount_minor):

@@ -8,9 +8,13 @@ from commands.order.file import OrderFile
 from commands.ports import Answer, Ports, Request
 from domain.ids import ReturnId
 from domain.order.state import Order
+from domain.payment.shares import refund_minor, value_minor
 from domain.returns import decisions
-from domain.returns.events import ReturnReason
+from domain.returns.decisions import LineToReceive
+from domain.returns.events import ReceivedLine, ReturnReason
+from domain.returns.status import returned_pieces
 from domain.shipment.pieces import LineRequest
+from domain.shipment.status import shipped_pieces
 
 RETURN = "return"
 """The scope of names under which the order of a return is found."""
@@ -62,6 +66,59 @@ async def approve_return(
         return Decision(file.returns, events, body={"return_id": str(return_id)})
 
     return await change_order(target, decide, request, ports)
+
+
+async def receive_return(
+    target: Target,
+    return_id: ReturnId,
+    lines: Sequence[LineToReceive],
+    request: Request,
+    ports: Ports,
+) -> Answer:
+    """Take in what has come, and say what is owed for it.
+
+    Raises as `change_order`, and the rules of `decisions.receive`.
+    """
+
+    def decide(order: Order, file: OrderFile) -> Decision:
+        returns = file.returns.state
+        come = decisions.received_lines(order, returns, return_id=return_id, lines=lines)
+        events = decisions.receive(
+            order,
+            returns,
+            return_id=return_id,
+            lines=lines,
+            refund_minor=_refund_minor(order, file, come),
+        )
+        return Decision(
+            file.returns,
+            events,
+            read=[file.order, file.shipments, file.payment],
+            body={"return_id": str(return_id)},
+        )
+
+    return await change_order(target, decide, request, ports)
+
+
+def _refund_minor(order: Order, file: OrderFile, come: Sequence[ReceivedLine]) -> int:
+    """Give what is owed for these pieces; nothing where the money was never ours."""
+    payment = file.payment.state
+    if payment is None:
+        return 0
+    returned = dict(returned_pieces(file.returns.state))
+    for line in come:
+        returned[line.line_number] = returned.get(line.line_number, 0) + line.quantity
+    wanted = {line.line_number: order.remaining(line) for line in order.lines}
+    return refund_minor(
+        captured_minor=payment.captured_minor,
+        wanted_value_minor=value_minor(order.lines, wanted),
+        shipping_minor=order.shipping_minor,
+        shipped_value_minor=value_minor(order.lines, shipped_pieces(file.shipments.state)),
+        returned_value_minor=value_minor(order.lines, returned),
+        claimed_minor=sum(
+            receipt.refund_minor for one in file.facts.returns for receipt in one.receipts
+        ),
+    )
 
 
 async def cancel_return(

@@ -1,6 +1,6 @@
 """Pack a parcel, hand it to a carrier, or unpack it again."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,6 +12,8 @@ from domain.order.state import Order
 from domain.shipment import decisions
 from domain.shipment.pieces import LineRequest
 
+TRACKING = "tracking"
+"""The scope of names under which a carrier's number finds its parcels."""
 SHIPMENT = "shipment"
 """The scope of names under which the order of a parcel is found."""
 
@@ -59,10 +61,27 @@ async def dispatch_shipment(
             estimated_delivery=dispatch.estimated_delivery,
         )
         return Decision(
-            file.shipments, events, read=[file.order], body={"shipment_id": str(shipment_id)}
+            file.shipments,
+            events,
+            read=[file.order],
+            body={"shipment_id": str(shipment_id)},
+            unique=_tracking_name(dispatch, shipment_id),
         )
 
     return await change_order(target, decide, request, ports)
+
+
+def tracking_names_prefix(carrier: str, tracking_number: str) -> str:
+    """What the names of all parcels begin with that a carrier has ever given this number."""
+    return f"{carrier.lower()}/{tracking_number}/"
+
+
+def _tracking_name(dispatch: Dispatch, shipment_id: ShipmentId) -> Mapping[str, str]:
+    # Numbers come again, so the parcel's id makes the name unique.
+    if dispatch.tracking_number is None:
+        return {}
+    prefix = tracking_names_prefix(dispatch.carrier, dispatch.tracking_number)
+    return {TRACKING: f"{prefix}{shipment_id}"}
 
 
 async def cancel_shipment(

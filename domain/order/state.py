@@ -74,6 +74,7 @@ class Order:
     status: OrderStatus
     currency: Currency
     total_minor: int
+    shipping_minor: int
     discount_minor: int
     payment: PaymentMethod
     fulfilled_here: bool
@@ -171,6 +172,7 @@ def _placed(event: OrderPlaced) -> Order:
         status=OrderStatus.PENDING,
         currency=event.currency,
         total_minor=event.total_minor,
+        shipping_minor=event.shipping_minor,
         discount_minor=event.discount_minor,
         payment=event.payment,
         fulfilled_here=event.fulfilled_here,

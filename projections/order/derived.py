@@ -58,6 +58,7 @@ def _actions_at_first(status: str, most_left: int, *, on_hold: bool, fulfilled_h
         status=OrderStatus(status),
         currency=Currency(""),
         total_minor=0,
+        shipping_minor=0,
         discount_minor=0,
         payment=PaymentMethod.TOKEN,
         fulfilled_here=fulfilled_here,

@@ -30,6 +30,7 @@ def order_of(body: Body) -> Order:
         status=OrderStatus(body["status"]),
         currency=Currency(body["currency"]),
         total_minor=body["money"]["total_minor"],
+        shipping_minor=body["money"]["shipping_minor"],
         discount_minor=body["money"]["discount_minor"],
         payment=PaymentMethod(body["payment"]["method"]),
         fulfilled_here=body["fulfilled_here"],

@@ -17,6 +17,7 @@ from commands.ports import Ports
 from infrastructure.event_store.stock_levels import EventStoreStockLevels
 from projections.ports import QueryPorts
 from tests.fakes.event_store import CountedNames, InMemoryEventStore, SystemClock
+from tests.fakes.gateway import WebhookGateway
 from tests.fakes.order_views import InMemoryOrderHistory, InMemoryOrderViews
 from tests.fakes.tokens import AUDIENCE, ISSUER, Issuer
 
@@ -64,12 +65,18 @@ class Api:
         self.store = InMemoryEventStore()
         self.views = InMemoryOrderViews(self.store)
         self.past = InMemoryOrderHistory(self.store)
+        self.gateway = WebhookGateway()
         self.issuer = Issuer()
         self.checks: dict[str, Exception | None] = dict.fromkeys(("postgres", "redis", "kafka"))
         authenticator = Authenticator(self.issuer.jwks, issuer=ISSUER, audience=AUDIENCE)
         checks = {name: self._check(name) for name in self.checks}
         self.command_app = create_command_app(
-            CommandState(Ports(self.store, SystemClock(), CountedNames()), authenticator, checks)
+            CommandState(
+                Ports(self.store, SystemClock(), CountedNames()),
+                self.gateway,
+                authenticator,
+                checks,
+            )
         )
         self.query_app = create_query_app(
             QueryState(

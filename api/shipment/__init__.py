@@ -1,0 +1,1 @@
+"""Parcels over HTTP: the warehouse, and the carriers."""
