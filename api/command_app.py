@@ -23,8 +23,9 @@ from api.payment.schemas import RefundAnswer, RefundBody
 from api.returns import routes as return_routes
 from api.returns.schemas import EmptyBody, ReturnAnswer, ReturnBody, ReturnReceiptBody
 from api.shipment import routes as shipment_routes
+from api.shipment import webhooks as carrier_webhooks
 from api.shipment.schemas import DispatchBody, ShipmentAnswer, ShipmentBody, TrackingBody
-from infrastructure.composition import command_side, payment_gateway
+from infrastructure.composition import carrier_webhooks_of, command_side, payment_gateway
 from infrastructure.observability.access_log import AccessLog
 from infrastructure.observability.logging import configure_logging
 from infrastructure.settings import Settings
@@ -71,6 +72,7 @@ def create_command_app(state: CommandState) -> FastAPI:
             return_routes.router,
             payment_routes.router,
             payment_routes.webhooks,
+            carrier_webhooks.router,
             stock_routes.router,
         ),
         direct=command_routes.DIRECT,
@@ -82,6 +84,7 @@ def create_command_app(state: CommandState) -> FastAPI:
     )
     app.state.ports = state.ports
     app.state.gateway = state.gateway
+    app.state.carriers = state.carriers
     return app
 
 
@@ -102,5 +105,14 @@ async def _serve(settings: Settings, port: int) -> None:
         command_side(settings) as (ports, checks),
         payment_gateway(settings) as gateway,
     ):
-        app = create_command_app(CommandState(ports, gateway, authenticator, checks, access_log))
+        app = create_command_app(
+            CommandState(
+                ports,
+                gateway,
+                carrier_webhooks_of(settings.carriers),
+                authenticator,
+                checks,
+                access_log,
+            )
+        )
         await serve_until_stopped(app, host=settings.http.http_host, port=port)

@@ -164,6 +164,10 @@ class EventStore(Protocol):
         """List the streams whose names begin with one of these. Raises StoreUnavailableError."""
         ...
 
+    async def names_under(self, scope: str, prefix: str) -> Sequence[tuple[str, OrderId]]:
+        """List unique names that begin so, with their holders. Raises StoreUnavailableError."""
+        ...
+
     async def holder_of(self, scope: str, name: str) -> OrderId | None:
         """Look up which order holds a unique name. Raises StoreUnavailableError."""
         ...

@@ -13,6 +13,7 @@ import psycopg
 import redis
 import redis.asyncio
 import uuid_utils.compat
+from psycopg_pool import AsyncConnectionPool
 from redis.asyncio.cluster import RedisCluster as AsyncRedisCluster
 from redis.backoff import NoBackoff
 from redis.cluster import RedisCluster
@@ -20,7 +21,10 @@ from redis.retry import Retry
 
 from commands.payment.gateway import PaymentGateway
 from commands.ports import Ports
+from commands.shipment.carrier import CarrierWebhooks
 from domain.ids import OrderId, OrderNumber, format_order_number
+from infrastructure.carriers.easypost import EasyPostWebhooks
+from infrastructure.carriers.generic import GenericWebhooks
 from infrastructure.event_store.order_history import EventStoreOrderHistory
 from infrastructure.event_store.order_reader import OrderReader
 from infrastructure.event_store.recorder import EventLogRecorder, open_datastore
@@ -30,9 +34,16 @@ from infrastructure.event_store.store import PostgresEventStore, open_event_stor
 from infrastructure.kafka import topics
 from infrastructure.observability.lag import NO_TOPIC, LagMeter
 from infrastructure.payments.sandbox import open_sandbox
+from infrastructure.postgres.tasks import Tasks
 from infrastructure.rebuild.parts import Parts
 from infrastructure.redis.views import RedisOrderViews
-from infrastructure.settings import KafkaSettings, Settings, StoreSettings, ViewSettings
+from infrastructure.settings import (
+    CarrierSettings,
+    KafkaSettings,
+    Settings,
+    StoreSettings,
+    ViewSettings,
+)
 from projections.ports import QueryPorts
 
 Check: TypeAlias = Callable[[], Awaitable[None]]
@@ -100,6 +111,31 @@ async def payment_gateway(settings: Settings) -> AsyncIterator[PaymentGateway]:
                 multicapture=chosen.stripe_multicapture,
             )
         )
+
+
+@asynccontextmanager
+async def open_tasks(store: StoreSettings) -> AsyncIterator[Tasks]:
+    """Wire the table of tasks, on connections of its own."""
+    pool: AsyncConnectionPool[psycopg.AsyncConnection[Any]] = AsyncConnectionPool(
+        store.postgres_url.get_secret_value(),
+        kwargs={"autocommit": True, "connect_timeout": 2},
+        min_size=1,
+        max_size=4,
+        timeout=store.pool_timeout_s,
+        open=False,
+    )
+    async with pool:
+        yield Tasks(pool)
+
+
+def carrier_webhooks_of(settings: CarrierSettings) -> Mapping[str, CarrierWebhooks]:
+    """Wire the formats of carriers' webhooks that have a secret."""
+    made: list[CarrierWebhooks] = []
+    if settings.carrier_webhook_secret is not None:
+        made.append(GenericWebhooks(settings.carrier_webhook_secret))
+    if settings.easypost_webhook_secret is not None:
+        made.append(EasyPostWebhooks(settings.easypost_webhook_secret))
+    return {one.name: one for one in made}
 
 
 def _event_store(settings: StoreSettings) -> AbstractAsyncContextManager[PostgresEventStore]:

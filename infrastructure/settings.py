@@ -86,6 +86,13 @@ class FulfilmentSettings(_Group):
     saga_timing: Timing = Timing()
 
 
+class CarrierSettings(_Group):
+    """What carriers sign their webhooks with; without a secret a format is not taken."""
+
+    carrier_webhook_secret: SecretStr | None = None
+    easypost_webhook_secret: SecretStr | None = None
+
+
 class PaymentSettings(_Group):
     """Which provider takes the money. `sandbox` is for local use: it moves none."""
 
@@ -137,6 +144,10 @@ class Settings:
     @cached_property
     def fulfilment(self) -> FulfilmentSettings:
         return FulfilmentSettings()
+
+    @cached_property
+    def carriers(self) -> CarrierSettings:
+        return CarrierSettings()
 
     @cached_property
     def payments(self) -> PaymentSettings:

@@ -20,6 +20,10 @@ REFUSED = 422
 STATUSES: Mapping[str, int] = {
     "order_not_found": 404,
     "stock_item_not_found": 404,
+    "unknown_parcel": 404,
+    "bad_signature": 401,
+    "stale_webhook": 401,
+    "unreadable_webhook": 400,
     "shipment_not_found": 404,
     "return_not_found": 404,
     "payment_not_found": 404,

@@ -23,6 +23,7 @@ RESOURCES: Mapping[str, str] = {
     "/v1/returns/{return_id}/cancellations": "POST",
     "/v1/payments/{order_id}/refunds": "POST",
     "/v1/webhooks/payments/{provider}": "POST",
+    "/v1/webhooks/carriers/{carrier}": "POST",
     "/v1/stock-items": "POST",
     "/v1/stock-items/{sku:path}/receipts": "POST",
     "/v1/stock-items/{sku:path}/adjustments": "POST",

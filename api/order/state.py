@@ -1,5 +1,6 @@
 """What the two apps are made with, and how their routes get at it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -10,6 +11,7 @@ from api.http.operations import Refreshes
 from api.http.readiness import Checks
 from commands.payment.gateway import PaymentGateway
 from commands.ports import Ports
+from commands.shipment.carrier import CarrierWebhooks
 from projections.ports import QueryPorts
 
 
@@ -19,6 +21,7 @@ class CommandState:
 
     ports: Ports
     gateway: PaymentGateway
+    carriers: Mapping[str, CarrierWebhooks]
     authenticator: Authenticator
     checks: Checks
     access_log: AccessLog = log_access

@@ -49,6 +49,10 @@ CROSS JOIN LATERAL (
       AND originator_version = 1
     OFFSET 0) e
 """
+NAMES_UNDER = (
+    "SELECT name, order_id FROM unique_names"
+    " WHERE scope = %s AND name >= %s AND name < %s || chr(1114111)"
+)
 HOLDER = "SELECT order_id FROM unique_names WHERE scope = %s AND name = %s"
 FIND_ANSWER = (
     "SELECT fingerprint, answer, position FROM answers"
@@ -119,6 +123,10 @@ class PostgresEventStore:
     async def streams_under(self, prefixes: Sequence[str]) -> Sequence[StreamId]:
         rows = await self._read(STREAMS_UNDER, [list(prefixes)])
         return [StreamId(row["originator_id"]) for row in rows]
+
+    async def names_under(self, scope: str, prefix: str) -> Sequence[tuple[str, OrderId]]:
+        rows = await self._read(NAMES_UNDER, [scope, prefix, prefix])
+        return [(row["name"], OrderId(row["order_id"])) for row in rows]
 
     async def holder_of(self, scope: str, name: str) -> OrderId | None:
         rows = await self._read(HOLDER, [scope, name])

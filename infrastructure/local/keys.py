@@ -21,7 +21,7 @@ ISSUER = "ordertrail-local"
 AUDIENCE = "ordertrail"
 ROLES = ("customer", "support", "merchant", "service", "auditor")
 MASTER_KEY_BYTES = 32
-PASSWORDS = ("postgres", "redis", "service", "s3", "payment_webhook")
+PASSWORDS = ("postgres", "redis", "service", "s3", "payment_webhook", "carrier_webhook")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,7 @@ class Keys:
     service_password: str
     s3_secret: str
     payment_webhook_secret: str
+    carrier_webhook_secret: str
 
 
 def ensure_keys(home: Home) -> Keys:
@@ -63,6 +64,11 @@ def ensure_keys(home: Home) -> Keys:
         known |= {name: secrets.token_hex(24) for name in missing}
         write_whole(passwords, json.dumps(known))
     return Keys(master, signing, jwks, seal, seal_public, *(known[name] for name in PASSWORDS))
+
+
+def whsec(secret: str) -> str:
+    """Write a secret as Standard Webhooks does."""
+    return f"whsec_{base64.b64encode(bytes.fromhex(secret)).decode()}"
 
 
 def mint_token(role: str, subject: str, ttl_s: int) -> str:

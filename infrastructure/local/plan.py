@@ -14,7 +14,7 @@ from infrastructure.local.edge import Edge
 from infrastructure.local.errors import LocalError
 from infrastructure.local.home import Home, edge_port, write_whole
 from infrastructure.local.kafka import KafkaServer
-from infrastructure.local.keys import AUDIENCE, ISSUER, Keys, ensure_keys
+from infrastructure.local.keys import AUDIENCE, ISSUER, Keys, ensure_keys, whsec
 from infrastructure.local.ports import LOOPBACK, is_free
 from infrastructure.local.postgres import PostgresServer
 from infrastructure.local.redis import RedisServer
@@ -85,6 +85,7 @@ def platform_plan(home: Home) -> Plan:
         "ORDERTRAIL_SEAL_KEY_FILE": str(keys.seal_key_file),
         "ORDERTRAIL_SEAL_PUBLIC_KEY_FILE": str(keys.seal_public_key_file),
         "ORDERTRAIL_PAYMENT_WEBHOOK_SECRET": keys.payment_webhook_secret,
+        "ORDERTRAIL_CARRIER_WEBHOOK_SECRET": whsec(keys.carrier_webhook_secret),
         "ORDERTRAIL_PUBLIC_URL": url,
     }
     write_whole(home.environment_file, json.dumps(environment, indent=2))

@@ -6,13 +6,10 @@ worker begins again from what is durable.
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any, TypeAlias
-
-import psycopg
-from psycopg_pool import AsyncConnectionPool
+from typing import TypeAlias
 
 from commands.ports import Ports
 from infrastructure import composition
@@ -60,7 +57,7 @@ def run_service(name: str, wire: Wire, *, port: int) -> None:
 async def _work(settings: Settings, wire: Wire, stopping: threading.Event, health: Health) -> None:
     async with (
         composition.command_ports(settings.store) as ports,
-        _open_tasks(settings) as tasks,
+        composition.open_tasks(settings.store) as tasks,
         wire(Parts(settings, ports, tasks)) as running,
     ):
         reader = composition.order_reader(settings.store, pool_size=2)
@@ -92,17 +89,3 @@ def _first(errors: BaseExceptionGroup[Exception]) -> Exception:
     if not isinstance(first, Exception):
         raise TypeError(f"{type(first).__name__} ended the service") from first
     return first
-
-
-@asynccontextmanager
-async def _open_tasks(settings: Settings) -> AsyncIterator[Tasks]:
-    pool: AsyncConnectionPool[psycopg.AsyncConnection[Any]] = AsyncConnectionPool(
-        settings.store.postgres_url.get_secret_value(),
-        kwargs={"autocommit": True, "connect_timeout": 2},
-        min_size=1,
-        max_size=4,
-        timeout=settings.store.pool_timeout_s,
-        open=False,
-    )
-    async with pool:
-        yield Tasks(pool)

@@ -1,6 +1,7 @@
 """The two apps as one origin, over fakes; a test says who asks and what."""
 
 import asyncio
+import base64
 import itertools
 from collections.abc import Mapping
 from typing import Any
@@ -8,12 +9,14 @@ from typing import Any
 import httpx
 import orjson
 from fastapi import FastAPI
+from pydantic import SecretStr
 
 from api.command_app import create_command_app
 from api.http.auth import Authenticator
 from api.order.state import CommandState, QueryState
 from api.query_app import create_query_app
 from commands.ports import Ports
+from infrastructure.carriers.generic import GenericWebhooks
 from infrastructure.event_store.stock_levels import EventStoreStockLevels
 from projections.ports import QueryPorts
 from tests.fakes.event_store import CountedNames, InMemoryEventStore, SystemClock
@@ -53,6 +56,7 @@ ORDER: Mapping[str, Any] = {
     "fulfilment": "elsewhere",
 }
 JSON = {"Content-Type": "application/json"}
+CARRIER_SECRET = "whsec_" + base64.b64encode(bytes(24)).decode()
 READS = ("GET", "HEAD", "OPTIONS")
 
 
@@ -74,6 +78,7 @@ class Api:
             CommandState(
                 Ports(self.store, SystemClock(), CountedNames()),
                 self.gateway,
+                {"generic": GenericWebhooks(SecretStr(CARRIER_SECRET))},
                 authenticator,
                 checks,
             )

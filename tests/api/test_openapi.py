@@ -48,6 +48,7 @@ def test_each_definition_has_the_operations_of_its_app(api: Api) -> None:
             ("post", "/v1/returns/{return_id}/cancellations"),
             ("post", "/v1/payments/{order_id}/refunds"),
             ("post", "/v1/webhooks/payments/{provider}"),
+            ("post", "/v1/webhooks/carriers/{carrier}"),
             ("post", "/v1/stock-items"),
             ("post", "/v1/stock-items/{sku}/receipts"),
             ("post", "/v1/stock-items/{sku}/adjustments"),
@@ -73,8 +74,8 @@ def test_a_definition_is_whole(api: Api, name: str) -> None:
     assert "HTTPValidationError" not in components["schemas"]
     for item in document["paths"].values():
         for operation in item.values():
-                public = operation["tags"] == ["webhooks"]
-                assert operation["security"] == ([] if public else [{"bearer": []}])
+            public = operation["tags"] == ["webhooks"]
+            assert operation["security"] == ([] if public else [{"bearer": []}])
             for status, response in operation["responses"].items():
                 if int(status) >= 400:
                     assert set(response["content"]) == {"application/problem+json"}

@@ -85,6 +85,14 @@ class InMemoryEventStore:
         known = dict.fromkeys(recorded.stream for recorded in self.log)
         return [stream for stream in known if stream.startswith(tuple(prefixes))]
 
+    async def names_under(self, scope: str, prefix: str) -> Sequence[tuple[str, OrderId]]:
+        self._require_up()
+        return [
+            (name, holder)
+            for (kind, name), holder in self._names.items()
+            if kind == scope and name.startswith(prefix)
+        ]
+
     async def holder_of(self, scope: str, name: str) -> OrderId | None:
         self._require_up()
         return self._names.get((scope, name))
