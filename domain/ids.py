@@ -54,6 +54,13 @@ def stock_streams_prefix(sku: Sku) -> str:
     return f"stock-{sku}/"
 
 
+def sku_of_stream(stream: StreamId) -> Sku | None:
+    """Read whose stock a stream is; None: it isn't any."""
+    if not stream.startswith("stock-"):
+        return None
+    return Sku(stream.removeprefix("stock-").rpartition("/")[0])
+
+
 def format_order_number(draw: int) -> OrderNumber:
     """Write 40 random bits as eight characters in two groups. Raises ValueError out of range."""
     if not 0 <= draw < 1 << 40:

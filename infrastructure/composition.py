@@ -229,10 +229,10 @@ def rebuild_parts(store: StoreSettings, views: ViewSettings) -> Parts:
 def lag_meter(settings: Settings) -> LagMeter:
     """Wire what tells how far each hop is behind; it connects when it is first asked."""
     client = topics.admin(settings.kafka.kafka_bootstrap)
-    topic = settings.kafka.order_topic
+    names = (settings.kafka.order_topic, settings.kafka.stock_topic)
 
     def find_topic() -> str:
-        found = topics.find_topic(client, topic, timeout_s=LAG_TIMEOUT_S)
+        found = topics.find_published(client, *names, timeout_s=LAG_TIMEOUT_S)
         return NO_TOPIC if found is None else str(found)
 
     return LagMeter(

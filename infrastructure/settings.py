@@ -37,10 +37,11 @@ class MigrationSettings(_Group):
 
 
 class KafkaSettings(_Group):
-    """`order_partitions` is fixed when the topic is made; the read models are sharded by it too."""
+    """`order_partitions` is fixed when topics are made; the read models are sharded by it too."""
 
     kafka_bootstrap: str
     order_topic: str = "order-events"
+    stock_topic: str = "stock-events"
     order_partitions: int = Field(default=6, ge=1, le=256)
     kafka_replication: int = Field(default=1, ge=1)
     projector_group: str = "projector"

@@ -7,6 +7,7 @@ lost or overtaken, but one partition may be ahead of another.
 
 import time
 from collections.abc import Sequence
+from zlib import crc32
 
 import msgspec
 import structlog
@@ -14,10 +15,11 @@ from confluent_kafka import KafkaError, Message, Producer
 from confluent_kafka.admin import AdminClient
 from prometheus_client import Counter
 
+from domain.ids import sku_of_stream
 from infrastructure.event_store.mapper import LogEntry
 from infrastructure.kafka import messages, topics
 from infrastructure.kafka.messages import Headers
-from infrastructure.kafka.topics import Incarnation, TopicChangedError
+from infrastructure.kafka.topics import Published, TopicChangedError
 from infrastructure.redis.layout import partition_of
 from infrastructure.settings import KafkaSettings
 
@@ -41,7 +43,9 @@ PRODUCER = {
 
 
 _log = structlog.get_logger(__name__)
-_homeless = Counter("ordertrail_relay_homeless_events", "Events of no order, which no topic takes")
+_homeless = Counter(
+    "ordertrail_relay_homeless_events", "Events of no order and no sku, which no topic takes"
+)
 
 
 class DeliveryError(Exception):
@@ -49,36 +53,50 @@ class DeliveryError(Exception):
 
 
 class Publisher:
-    """Attributes: incarnation: the topic that it publishes to, and no other of that name."""
+    """Attributes: published: the topics that it publishes to, and no others of their names."""
 
-    def __init__(self, kafka: KafkaSettings, incarnation: Incarnation, client: AdminClient) -> None:
-        self.incarnation = incarnation
+    def __init__(self, kafka: KafkaSettings, published: Published, client: AdminClient) -> None:
+        self.published = published
         self._client = client
-        self._topic = kafka.order_topic
+        self._topic, self._stock_topic = kafka.order_topic, kafka.stock_topic
         self._checked_at = time.monotonic()
         self._refused: list[KafkaError] = []
         self._producer = Producer({"bootstrap.servers": kafka.kafka_bootstrap, **PRODUCER})
 
     def send(self, entries: Sequence[LogEntry]) -> None:
-        """Hand entries over, in order. One that belongs to no order is passed over, and counted."""
-        partitions = self.incarnation.partitions
+        """Hand entries over, in order: those of orders by order, those of stock by sku.
+
+        One that is neither is passed over, and counted.
+        """
+        partitions = self.published.orders.partitions
         for entry in entries:
             if entry.order_id is None:
-                _homeless.inc()
-                _log.error("event_of_no_order", position=entry.position, type=entry.type)
+                self._send_stock(entry)
                 continue
             self._produce(
+                self._topic,
                 partition_of(entry.order_id, partitions),
                 msgspec.to_builtins(entry.order_id),  # as str() has it, in a quarter of its time
                 entry.state,
                 messages.event_headers(entry),
             )
 
+    def _send_stock(self, entry: LogEntry) -> None:
+        sku = sku_of_stream(entry.stream)
+        if sku is None:
+            _homeless.inc()
+            _log.error("event_of_no_order", position=entry.position, type=entry.type)
+            return
+        # All locations of a sku in one partition, so that its events keep their order.
+        partition = crc32(sku.encode()) % self.published.stock.partitions
+        headers = messages.event_headers(entry)
+        self._produce(self._stock_topic, partition, sku, entry.state, headers)
+
     def send_checkpoint(self, position: int) -> None:
         """Tell every partition that it has all events up to `position`: they stand before this."""
         headers = messages.checkpoint_headers(position)
-        for partition in range(self.incarnation.partitions):
-            self._produce(partition, None, b"", headers)
+        for partition in range(self.published.orders.partitions):
+            self._produce(self._topic, partition, None, b"", headers)
 
     @property
     def unacknowledged(self) -> int:
@@ -101,20 +119,22 @@ class Publisher:
         if time.monotonic() - self._checked_at < CHECK_TOPIC_S:
             return
         self._checked_at = time.monotonic()
-        found = topics.find_topic(self._client, self._topic)
-        if found != self.incarnation:
-            raise TopicChangedError(f"{self.incarnation} is now {found}")
+        found = topics.find_published(self._client, self._topic, self._stock_topic)
+        if found != self.published:
+            raise TopicChangedError(f"{self.published} is now {found}")
 
     def close(self) -> None:
         """Drop what was not acknowledged: it is published again from the durable position."""
         self._producer.purge()
         self._producer.flush(1.0)
 
-    def _produce(self, partition: int, key: str | None, value: bytes, headers: Headers) -> None:
+    def _produce(
+        self, topic: str, partition: int, key: str | None, value: bytes, headers: Headers
+    ) -> None:
         while True:
             try:
                 self._producer.produce(
-                    self._topic, value, key, partition, on_delivery=self._report, headers=headers
+                    topic, value, key, partition, on_delivery=self._report, headers=headers
                 )
             except BufferError:
                 self._producer.poll(ROOM_S)

@@ -57,6 +57,25 @@ def find_topic(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Published:
+    """The topics that the log is published to, as they are now."""
+
+    orders: Incarnation
+    stock: Incarnation
+
+    def __str__(self) -> str:
+        return f"{self.orders} {self.stock}"
+
+
+def find_published(
+    client: AdminClient, orders: str, stock: str, *, timeout_s: float = ADMIN_TIMEOUT_S
+) -> Published | None:
+    """Look both topics up; None where one is missing. Raises KafkaException."""
+    found = [find_topic(client, name, timeout_s=timeout_s) for name in (orders, stock)]
+    return Published(found[0], found[1]) if found[0] and found[1] else None
+
+
 def make_topic(client: AdminClient, topic: str, *, partitions: int, replication: int) -> None:
     """Make a topic whose messages are kept for good; one that is there already is left alone."""
     new = NewTopic(

@@ -4,7 +4,7 @@ One relay is active, held by an advisory lock on its own database session; other
 One that is frozen loses its session to a standby; thawed, it may publish what it still held,
 which consumers know already by stream and version.
 Events may be published again after a crash, never skipped, never out of order for a key.
-The position belongs to one incarnation of the topic: another one is published from the
+The position belongs to one incarnation of the topics: another one is published from the
 beginning. The lock, the reads and the position share one session: who has lost the lock
 can't move the position.
 """
@@ -23,7 +23,7 @@ from infrastructure.event_store.mapper import LogEntry
 from infrastructure.event_store.recorder import CHANNEL, read_log
 from infrastructure.kafka import messages, topics
 from infrastructure.kafka.publisher import Publisher
-from infrastructure.kafka.topics import Incarnation, TopicChangedError
+from infrastructure.kafka.topics import Published, TopicChangedError
 from infrastructure.processes.worker import Health, run_worker
 from infrastructure.settings import KafkaSettings, Settings
 
@@ -80,23 +80,26 @@ class Relay:
                 return
             session.execute(f"LISTEN {CHANNEL}")
             client = topics.admin(self._kafka.kafka_bootstrap)
-            incarnation = self._topic(client)
-            with closing(Publisher(self._kafka, incarnation, client)) as publisher:
+            published = self._published(client)
+            with closing(Publisher(self._kafka, published, client)) as publisher:
                 _Follower(session, publisher, health).follow(stopping)
 
-    def _topic(self, client: AdminClient) -> Incarnation:
-        found = topics.find_topic(client, self._kafka.order_topic)
+    def _published(self, client: AdminClient) -> Published:
+        kafka = self._kafka
+        names = (kafka.order_topic, kafka.stock_topic)
+        found = topics.find_published(client, *names)
         if found is None:
-            topics.make_topic(
-                client,
-                self._kafka.order_topic,
-                partitions=self._kafka.order_partitions,
-                replication=self._kafka.kafka_replication,
-            )
-            found = topics.find_topic(client, self._kafka.order_topic)
+            for name in names:
+                topics.make_topic(
+                    client,
+                    name,
+                    partitions=kafka.order_partitions,
+                    replication=kafka.kafka_replication,
+                )
+            found = topics.find_published(client, *names)
         if found is None:
-            raise TopicChangedError(f"{self._kafka.order_topic} was made and is not there")
-        topics.require_partitions(found, self._kafka.order_partitions)
+            raise TopicChangedError(f"{' and '.join(names)} were made and are not there")
+        topics.require_partitions(found.orders, kafka.order_partitions)
         return found
 
 
@@ -113,7 +116,7 @@ class _Follower:
         self._session = session
         self._publisher = publisher
         self._health = health
-        self._incarnation = str(publisher.incarnation)
+        self._incarnation = str(publisher.published)
         self._marked = self._sent = _read_position(session, self._incarnation)
         self._marked_at = 0.0
         self._first_sent: list[LogEntry] = []
