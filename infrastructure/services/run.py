@@ -6,10 +6,10 @@ worker begins again from what is durable.
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from commands.ports import Ports
 from infrastructure import composition
@@ -20,6 +20,7 @@ from infrastructure.services.reactions import Reactions, Service
 from infrastructure.settings import Settings
 
 LOOK_EVERY_S = 0.5
+CANCEL_AGAIN_S = 1.0
 Chore: TypeAlias = Callable[[], Awaitable[int]]
 """Does what is due now, and gives how much that was; asked again at once while it is any."""
 
@@ -62,15 +63,10 @@ async def _work(settings: Settings, wire: Wire, stopping: threading.Event, healt
     ):
         reader = composition.order_reader(settings.store, pool_size=2)
         reactions = Reactions(running.service, reader, tasks)
+        consuming = consume(settings.kafka, running.service.name, reactions.batch, stopping, health)
+        chores = [_repeat(one, stopping) for one in (reactions.retry, *running.chores)]
         try:
-            async with asyncio.TaskGroup() as group:
-                for chore in (reactions.retry, *running.chores):
-                    group.create_task(_repeat(chore, stopping))
-                group.create_task(
-                    consume(settings.kafka, running.service.name, reactions.batch, stopping, health)
-                )
-        except* Exception as errors:
-            raise _first(errors) from errors
+            await _until_one_fails([consuming, *chores])
         finally:
             reader.close()
 
@@ -81,11 +77,18 @@ async def _repeat(chore: Chore, stopping: threading.Event) -> None:
             await asyncio.sleep(LOOK_EVERY_S)
 
 
-def _first(errors: BaseExceptionGroup[Exception]) -> Exception:
-    """Give one error for the log of faults: the first that is no group."""
-    first: BaseException = errors
-    while isinstance(first, BaseExceptionGroup):
-        first = first.exceptions[0]
-    if not isinstance(first, Exception):
-        raise TypeError(f"{type(first).__name__} ended the service") from first
-    return first
+async def _until_one_fails(works: Sequence[Coroutine[Any, Any, None]]) -> None:
+    """Run them side by side; once one fails, end the others and raise its error."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+    finally:
+        # Again and again: whoever is just being given a connection by a pool gets that, and not
+        # the cancellation.
+        while pending := [task for task in tasks if not task.done()]:
+            for task in pending:
+                task.cancel()
+            await asyncio.wait(pending, timeout=CANCEL_AGAIN_S)
+    for task in tasks:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            raise error

@@ -1,4 +1,4 @@
-"""`demo`: start the platform, place the orders of a shop's first day, and say what happened.
+"""`demo`: start the platform, import a shop's first day, live some orders, say what happened.
 
 Readable means readable from Redis: each order's wait is measured until the query API answers
 with `Order-View: redis` at the order's own log position.
@@ -13,13 +13,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import httpx
 import typer
 from rich.console import Console
 
 from api.cli.bars import BarProgress, PlainProgress, bars
+from api.cli.demo.show import counted, show_story
+from api.cli.demo.story import Story, write_story
+from api.cli.demo.tell import Teller, Told
 from api.cli.importing import platform_client
 from api.cli.progress import Progress
 from api.importing.report import Report
@@ -34,14 +37,20 @@ CONCURRENCY = 8
 LONGEST_WAIT_S = 10
 WAITS_AT_ONCE = 32
 LOOK_EVERY_S = 1.0
+TOKEN_S = 3_600
 
 
 def register(app: typer.Typer) -> None:
     app.command()(demo)
 
 
-def demo() -> None:
-    """Start everything, place the orders of a shop's first day, and stay up until Ctrl-C."""
+def demo(
+    *,
+    orders: Annotated[int, typer.Option(min=1, max=1_000, help="Orders that are lived.")] = 40,
+    speed: Annotated[float, typer.Option(min=0, help="2: twice as fast; 0: at once.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same story.")] = 1,
+) -> None:
+    """Start everything, import a shop's first day, live some orders, stay up until Ctrl-C."""
     from infrastructure.local import control
     from infrastructure.local.home import Home
 
@@ -55,7 +64,9 @@ def demo() -> None:
             for line in report_lines(report):
                 typer.echo(line)
             typer.echo(waits.text())
-            _show_around(state["url"], report)
+            told = asyncio.run(_tell(state["url"], write_story(seed, orders, FIRST_DAY), speed))
+            show_story(told)
+            _show_around(state["url"], report, told)
             if started:
                 typer.echo("\nCtrl-C stops it; its data is kept in " + str(home.path))
                 while control.is_run_by(home, state["supervisor"]):
@@ -147,8 +158,19 @@ async def _place_orders(folder: Path) -> tuple[Report, _Waits]:
         return report, await watcher.finish()
 
 
-def _show_around(url: str, report: Report) -> None:
-    order = report.example_order_id
+async def _tell(url: str, story: Story, speed: float) -> Told:
+    from infrastructure.local.keys import mint_token
+
+    async with httpx.AsyncClient(base_url=url, timeout=30, trust_env=False) as client:
+        teller = Teller(
+            client, lambda role, subject: mint_token(role, subject, TOKEN_S), speed=speed
+        )
+        with counted(len(story.purchases)) as show:
+            return await teller.play(story, show)
+
+
+def _show_around(url: str, report: Report, told: Told) -> None:
+    order = told.example(lambda one: bool(one["returns"])) or report.example_order_id
     typer.echo(
         f"""
 The API's pages:  {url}/docs
