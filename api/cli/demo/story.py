@@ -22,7 +22,7 @@ SHORT_PIECES = 3
 CARDS = (
     ("tok_visa", 30),
     ("tok_chargeDeclined", 2),
-    ("tok_chargeDeclinedInsufficientFunds", 1),
+    ("tok_chargeDeclinedExpiredCard", 1),
     ("tok_timeoutAfterCharging", 2),
     ("tok_slow", 1),
 )
