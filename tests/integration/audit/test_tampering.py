@@ -69,7 +69,7 @@ async def test_a_state_that_is_no_state_any_more_is_named(told: History) -> None
 
 
 async def test_another_event_name_is_named(told: History) -> None:
-    told.tamper("UPDATE events SET topic = 'order.placed.v2' WHERE notification_id = 3")
+    told.tamper("UPDATE events SET topic = 'order.placed.v1' WHERE notification_id = 3")
     assert named(told.first_fault()) == (Kind.CHANGED, 3, told.stream("c"), 1)
 
 
