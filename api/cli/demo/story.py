@@ -21,8 +21,9 @@ SHORT_PIECES = 3
 """Of one sku in ten so few are there that not everybody gets some."""
 CARDS = (
     ("tok_visa", 30),
-    ("tok_chargeDeclined", 2),
-    ("tok_chargeDeclinedExpiredCard", 1),
+    # Declines that are final: with others the saga asks again a minute later, and once more.
+    ("tok_chargeDeclinedExpiredCard", 2),
+    ("tok_chargeDeclinedFraudulent", 1),
     ("tok_timeoutAfterCharging", 2),
     ("tok_slow", 1),
 )

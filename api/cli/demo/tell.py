@@ -60,6 +60,7 @@ class Teller:
         self._token = token
         self._merchant = _bearer(token("merchant", "demo-warehouse"))
         self._support = _bearer(token("support", "demo"))
+        self._positions: dict[str, int] = {}
         self._pause_s = PAUSE_S / speed if speed > 0 else 0.0
         self.told = Told()
 
@@ -148,13 +149,19 @@ class Teller:
         answer = await self._client.post(path, json=body, headers=headers)
         if answer.is_error:
             raise RuntimeError(f"POST {path}: {answer.status_code} {answer.text[:500]}")
-        return answer.json()
+        done = answer.json()
+        if "order_id" in done:
+            self._positions[done["order_id"]] = done["position"]
+        return done
 
     async def _until(self, order: str, enough: Callable[[Any], bool]) -> Any:
         """Look at an order until it has come so far; give it as it is then, or after a minute."""
 
         async def look() -> Any:
-            answer = await self._client.get(f"/v1/orders/{order}", headers=self._support)
+            # As of what was done to it last: an older view might look settled.
+            since = {"min_position": self._positions[order]}
+            path = f"/v1/orders/{order}"
+            answer = await self._client.get(path, params=since, headers=self._support)
             return answer.json()
 
         for _ in range(int(SETTLED_WITHIN_S / LOOK_EVERY_S)):
