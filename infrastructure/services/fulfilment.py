@@ -14,6 +14,7 @@ from domain.envelope import Recorded
 from domain.events import DomainEvent
 from domain.fulfilment.events import FulfilmentEvent, FulfilmentStepSkipped, FulfilmentStepStarted
 from domain.ids import OrderId
+from domain.order.events import OrderPlaced
 from infrastructure.event_store.catalog import CATALOG
 from infrastructure.services.reactions import Service
 from infrastructure.services.run import Parts, Running, run_service
@@ -57,6 +58,8 @@ class _Saga:
     async def react(self, events: Sequence[Recorded[DomainEvent]]) -> None:
         causes: dict[OrderId, Cause] = {}
         for recorded in events:
+            if _is_for_another(recorded.event):
+                continue
             # What it said itself is no news to it; what people on call said in its name is.
             if recorded.order_id is not None and recorded.envelope.actor != SAGA:
                 envelope = recorded.envelope
@@ -80,3 +83,8 @@ class _Saga:
             else:
                 await self._tasks.again(task, again_at)
         return len(due)
+
+
+def _is_for_another(event: DomainEvent) -> bool:
+    """Whether it begins an order that no saga leads, such as an imported one."""
+    return isinstance(event, OrderPlaced) and not event.fulfilled_here

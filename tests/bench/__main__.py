@@ -19,7 +19,18 @@ from tests.bench.report import Row, as_document, markdown, show
 from tests.bench.rounds import Effort
 from tests.bench.stack import Stack
 
-ROWS = ("append", "place", "read", "relay", "projector", "latency", "audit", "platform", "rebuild")
+ROWS = (
+    "append",
+    "place",
+    "read",
+    "relay",
+    "projector",
+    "latency",
+    "audit",
+    "platform",
+    "rebuild",
+    "life",
+)
 LONG_ROWS = ("growth", "memory")
 KNOWN = (*ROWS, *LONG_ROWS)
 JSON_FILE = Path(".ordertrail-bench.json")

@@ -146,6 +146,8 @@ class Stack:
                 "ORDERTRAIL_JWKS_FILE": str(self._keys.jwks_file),
                 "ORDERTRAIL_TOKEN_ISSUER": ISSUER,
                 "ORDERTRAIL_TOKEN_AUDIENCE": AUDIENCE,
+                "ORDERTRAIL_PAYMENT_PROVIDER": "sandbox",
+                "ORDERTRAIL_PAYMENT_WEBHOOK_SECRET": self._keys.payment_webhook_secret,
             },
         )
 
