@@ -79,7 +79,7 @@ def _decide(
                 refund_id=event.subject,
                 amount_minor=_refund_minor(event.subject, order, payment, file),
                 currency=order.currency,
-                reason="a return" if "/" in event.subject else "the order was changed",
+                reason="the order was changed" if _is_surplus(event.subject) else "a return",
             )
         case _:
             return ()
@@ -105,7 +105,7 @@ def _refund_minor(subject: str, order: Order, payment: Payment, file: OrderFile)
     before = payment.refunds.get(subject)
     if before is not None:
         return before.amount_minor
-    if subject.startswith(f"{SURPLUS}/"):
+    if _is_surplus(subject):
         return surplus_minor(order, file.facts)
     owed = {
         receipt.subject: receipt.refund_minor
@@ -114,6 +114,10 @@ def _refund_minor(subject: str, order: Order, payment: Payment, file: OrderFile)
     }
     # What the bank took back meanwhile is not given back once more.
     return min(owed[subject], payment.refundable_minor)
+
+
+def _is_surplus(subject: str) -> bool:
+    return subject.startswith(f"{SURPLUS}/")
 
 
 def _wanted(order: Order) -> Mapping[int, int]:
