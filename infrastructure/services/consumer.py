@@ -70,7 +70,9 @@ async def consume(
         loop = asyncio.get_running_loop()
 
         def take() -> list[Message]:
-            return consumer.consume(BATCH, POLL_S)
+            # Waits for the first message only: with `consume` it would be for a whole batch.
+            first = consumer.poll(POLL_S)
+            return [] if first is None else [first, *consumer.consume(BATCH - 1, 0.0)]
 
         try:
             consumer.subscribe([kafka.order_topic])

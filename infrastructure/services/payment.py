@@ -59,7 +59,9 @@ async def wire(parts: Parts) -> AsyncIterator[Running]:
             service = _Payments(parts, gateway, reader)
             types = frozenset(CATALOG.name_of(kind) for kind in TYPES)
             yield Running(
-                Service(PAYMENTS.subject, types, service.react), chores=(service.make_calls,)
+                Service(PAYMENTS.subject, types, service.react),
+                chores=(service.make_calls,),
+                news=service.news,
             )
     finally:
         reader.close()
@@ -71,6 +73,7 @@ class _Payments:
         self._tasks: Tasks = parts.tasks
         self._gateway = gateway
         self._reader = reader
+        self.news = asyncio.Event()
 
     async def react(self, events: Sequence[Recorded[DomainEvent]]) -> None:
         """Store what is asked for, and have it called for."""
@@ -99,6 +102,8 @@ class _Payments:
         now = datetime.now(UTC)
         calls = [(_key(order_id, call), order_id, now) for call in open_calls(payment)]
         await self._tasks.put(CALLS, calls)
+        if calls:
+            self.news.set()
 
     async def _make(self, task: Task) -> None:
         payment = (await self._ports.store.load(payment_stream(task.order_id), PAYMENT)).state

@@ -7,8 +7,8 @@ worker begins again from what is durable.
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager, suppress
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from commands.ports import Ports
@@ -27,10 +27,16 @@ Chore: TypeAlias = Callable[[], Awaitable[int]]
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A service, wired. Attributes: chores: what it does beside reacting, such as its timers."""
+    """A service, wired.
+
+    Attributes:
+        chores: what it does beside reacting, such as its timers.
+        news: set where there is something to do for a chore, which else looks from time to time.
+    """
 
     service: Service
     chores: Sequence[Chore] = ()
+    news: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +70,22 @@ async def _work(settings: Settings, wire: Wire, stopping: threading.Event, healt
         reader = composition.order_reader(settings.store, pool_size=2)
         reactions = Reactions(running.service, reader, tasks)
         consuming = consume(settings.kafka, running.service.name, reactions.batch, stopping, health)
-        chores = [_repeat(one, stopping) for one in (reactions.retry, *running.chores)]
+        chores = [
+            _repeat(one, stopping, running.news) for one in (reactions.retry, *running.chores)
+        ]
         try:
             await _until_one_fails([consuming, *chores])
         finally:
             reader.close()
 
 
-async def _repeat(chore: Chore, stopping: threading.Event) -> None:
+async def _repeat(chore: Chore, stopping: threading.Event, news: asyncio.Event) -> None:
     while not stopping.is_set():
         if not await chore():
-            await asyncio.sleep(LOOK_EVERY_S)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_EVERY_S):
+                    await news.wait()
+            news.clear()
 
 
 async def _until_one_fails(works: Sequence[Coroutine[Any, Any, None]]) -> None:
