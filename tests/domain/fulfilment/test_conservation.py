@@ -316,7 +316,11 @@ class AnyStory(RuleBasedStateMachine):
         delivered = world.facts.pieces(ParcelStatus.DELIVERED)
         for one in world.order.lines:
             assert delivered.get(one.line_number, 0) == world.order.remaining(one)
-        assert kept == (world.order.owed_minor if world.saga.charged else 0)
+        owed = world.order.owed_minor if world.saga.charged else 0
+        # Pieces that are cancelled after others were returned can lower what is owed below what
+        # the returns have left: then all of it is back, and the surplus is part of their refunds.
+        all_back = sum(books.refunded.values()) == sum(books.captured.values())
+        assert kept == owed or (kept > owed and all_back)
         for each in world.facts.returns:
             for receipt in each.receipts:
                 assert receipt.refunded

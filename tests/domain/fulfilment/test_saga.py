@@ -192,6 +192,14 @@ def test_an_authorization_without_an_answer_is_asked_about_and_never_made_anew()
     assert look(events, allocation=RESERVED, payment=pending) == then(again)
 
 
+def test_an_authorization_is_asked_about_until_the_reservation_ends_and_never_stuck() -> None:
+    pending = PaymentFacts(attempt=1, pending=True)
+    asked = [started(Step.AUTHORIZE) for _ in range(TIMING.most_asks)]
+    events = [*AUTHORIZING, *asked, timed_out(Step.AUTHORIZE)]
+    [again] = look(events, allocation=RESERVED, payment=pending).fulfilment
+    assert again == started(Step.AUTHORIZE, due_at=seconds(TIMING.longest_pause_s))
+
+
 def test_a_reservation_that_ran_out_before_it_was_paid_expires_the_order() -> None:
     pending = PaymentFacts(attempt=1, pending=True)
     events: list[FulfilmentEvent] = [*AUTHORIZING, timed_out(Step.RESERVE)]
@@ -308,6 +316,23 @@ def test_a_capture_that_failed_for_three_days_is_stuck() -> None:
     )
 
 
+def test_the_three_days_of_a_failing_capture_count_from_its_first_attempt() -> None:
+    failing = replace(AUTHORIZED, failures={"p1": 2})
+    events = [
+        *SHIPPING,
+        started(Step.CAPTURE, "p1", due_at=seconds(-TIMING.retry_for_s)),
+        failed(Step.CAPTURE, "failed", "p1", retry_at=NOW),
+        timed_out(Step.CAPTURE, "p1"),
+        started(Step.CAPTURE, "p1", 2, due_at=NOW),
+        started(Step.DELIVER, "p1"),
+        done(Step.SHIP),
+    ]
+    reaction = look(
+        events, here(CONFIRMED), allocation=SHIPPED, payment=failing, parcels=(parcel(),)
+    )
+    assert stuck(Step.CAPTURE, "failed", "p1") in reaction.fulfilment
+
+
 def test_a_refused_capture_is_stuck_at_once() -> None:
     refused = replace(AUTHORIZED, failures={"p1": 1}, refused=frozenset({"p1"}))
     reaction = look(SENT, here(CONFIRMED), allocation=SHIPPED, payment=refused, parcels=(parcel(),))
@@ -325,6 +350,14 @@ def test_a_parcel_without_a_scan_for_a_week_is_stuck() -> None:
     assert look(events, here(CONFIRMED), parcels=(heard,), **facts) == then(on)
     events.append(stuck(Step.DELIVER, "no_scan", "p1"))
     assert look(events, here(CONFIRMED), parcels=(heard,), **facts) == then(on)
+
+
+def test_an_old_scan_does_not_keep_a_parcel_from_being_stuck() -> None:
+    events = [*SENT, done(Step.CAPTURE, "p1"), timed_out(Step.DELIVER, "p1")]
+    old = parcel(heard_at=seconds(-TIMING.deliver_s))
+    assert look(
+        events, here(CONFIRMED), allocation=SHIPPED, payment=CAPTURED, parcels=(old,)
+    ) == then(stuck(Step.DELIVER, "no_scan", "p1"))
 
 
 def test_a_parcel_that_went_back_is_sent_again_by_people() -> None:
