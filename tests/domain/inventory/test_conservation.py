@@ -22,8 +22,8 @@ S = TypeVar("S", StockItem, Allocation)
 
 locations = st.sampled_from(LOCATIONS)
 skus = st.sampled_from(SKUS)
-orders = st.sampled_from([OrderId(UUID(int=n)) for n in range(1, 8)])
-parcels = st.sampled_from([ShipmentId(UUID(int=n)) for n in range(11, 14)])
+orders = st.sampled_from([OrderId(UUID(int=n)) for n in range(1, 13)])
+parcels = st.sampled_from([ShipmentId(UUID(int=n)) for n in range(21, 24)])
 subjects = st.sampled_from(["r/1", "r/2"])
 some = st.integers(1, 4)
 pieces_by_line = st.dictionaries(st.sampled_from(list(SKU_OF_LINE)), some, min_size=1)
@@ -43,7 +43,10 @@ class Pieces(RuleBasedStateMachine):
         self.brought: Counter[tuple[str, str]] = Counter()
         for location in LOCATIONS:
             for sku in SKUS:
-                self.stock.shelf(location, sku, allow_backorder=(location, sku) == ("west", "B"))
+                self.brought[location, sku] = 6
+                self.stock.shelf(
+                    location, sku, on_hand=6, allow_backorder=(location, sku) == ("west", "B")
+                )
         self.floor = dict.fromkeys(self.stock.items, 0)
 
     @rule(location=locations, sku=skus, allow=st.booleans())
@@ -63,8 +66,8 @@ class Pieces(RuleBasedStateMachine):
             return
         self.brought[location, sku] += change
 
-    @rule(order=orders, pieces=pieces_by_line)
-    def reserve(self, order: OrderId, pieces: dict[int, int]) -> None:
+    @rule(order=orders, pieces=pieces_by_line, commit=st.booleans())
+    def reserve(self, order: OrderId, pieces: dict[int, int], *, commit: bool) -> None:
         lines = [wanted(number, SKU_OF_LINE[number], pieces[number]) for number in pieces]
         known = order in self.stock.allocations
         can_be_had = all(self._can_be_had(sku, lines) for sku in SKUS)
@@ -77,6 +80,8 @@ class Pieces(RuleBasedStateMachine):
         held = {number: self._held(allocation, number) for number in pieces}
         assert held == (pieces if can_be_had else dict.fromkeys(pieces, 0))
         assert (allocation.status is AllocationStatus.REJECTED) == (not can_be_had)
+        if commit:  # At once: by chance alone few orders would live until they are shipped.
+            self.stock.commit(order)
 
     @rule(order=orders)
     def release(self, order: OrderId) -> None:
@@ -105,22 +110,29 @@ class Pieces(RuleBasedStateMachine):
         assert self.stock.release_unwanted(still, order) == NOTHING
 
     @precondition(lambda self: self.stock.allocations)
-    @rule(data=st.data(), parcel=parcels, pieces=pieces_by_line)
-    def ship(self, data: st.DataObject, parcel: ShipmentId, pieces: dict[int, int]) -> None:
-        order = self._known(data)
+    @rule(data=st.data(), parcel=parcels)
+    def ship(self, data: st.DataObject, parcel: ShipmentId) -> None:
+        order = self._known(data, AllocationStatus.COMMITTED)
+        pieces = self._lines_of(data, order)
         lines = [packed(number, SKU_OF_LINE[number], pieces[number]) for number in pieces]
-        known = parcel in self.stock.allocations[order].shipments
+        before = self.stock.allocations[order]
+        known = parcel in before.shipments
         try:
             changes = self.stock.ship(*lines, parcel=parcel, order_id=order)
         except DomainError:
             return
         assert known == (changes == NOTHING)
+        left = {
+            n: self._held(before, n) - self._held(self.stock.allocations[order], n) for n in pieces
+        }
+        assert known or left == {n: min(pieces[n], self._held(before, n)) for n in pieces}
         assert self.stock.ship(*lines, parcel=parcel, order_id=order) == NOTHING
 
     @precondition(lambda self: self.stock.allocations)
-    @rule(data=st.data(), subject=subjects, pieces=pieces_by_line)
-    def restock(self, data: st.DataObject, subject: str, pieces: dict[int, int]) -> None:
-        order = self._known(data)
+    @rule(data=st.data(), subject=subjects)
+    def restock(self, data: st.DataObject, subject: str) -> None:
+        order = self._known(data, shipped=True)
+        pieces = self._lines_of(data, order)
         lines = [came_back(number, SKU_OF_LINE[number], pieces[number]) for number in pieces]
         known = subject in self.stock.allocations[order].restocks
         try:
@@ -186,8 +198,27 @@ class Pieces(RuleBasedStateMachine):
             assert item.allow_backorder or item.available >= self.floor[key]
             self.floor[key] = min(0, item.available)
 
-    def _known(self, data: st.DataObject) -> OrderId:
-        return data.draw(st.sampled_from(sorted(self.stock.allocations)))
+    def _known(
+        self,
+        data: st.DataObject,
+        status: AllocationStatus | None = None,
+        *,
+        shipped: bool = False,
+    ) -> OrderId:
+        """Draw an order that was decided on: one that fits, where there is any."""
+        known = self.stock.allocations
+        fit = [
+            order
+            for order, allocation in known.items()
+            if status in (None, allocation.status) and (allocation.shipments or not shipped)
+        ]
+        return data.draw(st.sampled_from(sorted(fit or known)))
+
+    def _lines_of(self, data: st.DataObject, order: OrderId) -> dict[int, int]:
+        """Draw a few pieces: of lines that the order got, where it got any."""
+        parts = self.stock.allocations[order].parts
+        numbers = sorted({part.line_number for part in parts}) or list(SKU_OF_LINE)
+        return data.draw(st.dictionaries(st.sampled_from(numbers), st.integers(1, 3), min_size=1))
 
     def _can_be_had(self, sku: str, lines: list[WantedLine]) -> bool:
         items = [item for item in self.stock.items.values() if item.sku == sku]
