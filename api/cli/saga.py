@@ -107,11 +107,10 @@ async def _look(*, stuck: bool, most: int) -> tuple[Sequence[Any], Sequence["Tas
 async def _retry(order: str, step: str | None, subject: str, *, dry_run: bool) -> None:
     from commands.fulfilment.intervene import StuckStep, retry_step
     from domain.fulfilment.events import Step
-    from domain.fulfilment.timing import Timing
     from infrastructure import composition
-    from infrastructure.settings import StoreSettings
+    from infrastructure.settings import FulfilmentSettings, StoreSettings
 
-    store = StoreSettings()
+    store, timing = StoreSettings(), FulfilmentSettings().saga_timing
     order_id = _find(order)
     async with composition.command_ports(store) as ports, composition.open_tasks(store) as tasks:
         failing = [task for task in await tasks.of_order(order_id) if task.problem is not None]
@@ -130,7 +129,7 @@ async def _retry(order: str, step: str | None, subject: str, *, dry_run: bool) -
             return
         for record in chosen:
             one = StuckStep(order_id, Step(record.step), record.subject)
-            await retry_step(one, _request(ports, "saga retry"), ports, Timing())
+            await retry_step(one, _request(ports, "saga retry"), ports, timing)
         await _make_due(tasks, failing)
         typer.echo("tried again")
 
