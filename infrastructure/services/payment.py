@@ -14,7 +14,7 @@ import structlog
 from prometheus_client import Counter
 
 from commands.attempts import side_by_side
-from commands.payment.calls import Asked, Authorize, Call, NotYetError, make_call, open_calls
+from commands.payment.calls import Asked, NotYetError, make_call
 from commands.payment.gateway import GatewayUnknownError, PaymentGateway
 from commands.payment.request import PAYMENTS, STEPS, request_step
 from domain.envelope import Recorded
@@ -24,6 +24,7 @@ from domain.fulfilment.events import FulfilmentStepStarted
 from domain.ids import OrderId, payment_stream
 from domain.order.events import OrderPlaced
 from domain.payment.events import PaymentVoidRequested, RefundRequested
+from domain.payment.open_calls import Authorize, Call, open_calls
 from domain.payment.state import PAYMENT, Payment
 from infrastructure import composition
 from infrastructure.event_store.catalog import CATALOG
