@@ -203,9 +203,9 @@ class MoneyIsConserved(RuleBasedStateMachine):
     def _unheard_captures(self) -> list[Key]:
         if self.payment is None or self.payment.held is None:
             return []
-        heard = (
-            self.refused | self.holds[self.payment.held].captures.keys() if self.holds else set()
-        )
+        # An authorization of nothing holds nothing: no provider was asked.
+        paying = self.holds.get(self.payment.held)
+        heard = self.refused | (paying.captures.keys() if paying else set())
         pending = self.payment.captures.items()
         keys = [(name, one.tries) for name, one in pending if one.outcome is Outcome.PENDING]
         return [key for key in keys if key not in heard]
