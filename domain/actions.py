@@ -43,6 +43,7 @@ _BY_ROLE: Mapping[Role, frozenset[str]] = {
     Role.OPERATOR: frozenset(_LEGAL),
     Role.SUPPORT: frozenset(),
     Role.AUDITOR: frozenset(),
+    Role.PROCESS: frozenset(),
 }
 
 

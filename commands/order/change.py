@@ -5,7 +5,7 @@ commands that race and exclude each other (dispatch and cancel), exactly one win
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any
@@ -30,11 +30,14 @@ class Target:
     Attributes:
         owner: the customer whose order it must be; None: anybody's.
         if_position: the log position of the view that the caller decided on; None: any.
+        named: what the caller named: the order, or what of it. Of somebody else's it is said
+            that there is none, as of one that there isn't.
     """
 
     order_id: OrderId
     owner: CustomerId | None = None
     if_position: int | None = None
+    named: str = "order"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ class Decision:
         read: the other streams that it rests on.
         body: what the answer says besides the order.
         unique: names that the order holds from now on.
-        occurred_at: business time; now by default.
+        occurred_at: business time, of all events or of each; now by default.
     """
 
     stream: Stream[Any]
@@ -54,7 +57,7 @@ class Decision:
     read: Sequence[Stream[Any]] = ()
     body: Mapping[str, str | int] = field(default_factory=lambda: MappingProxyType({}))
     unique: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    occurred_at: datetime | None = None
+    occurred_at: datetime | Sequence[datetime] | None = None
 
 
 async def change_order(
@@ -66,9 +69,9 @@ async def change_order(
     """Decide on an order and store that.
 
     Raises:
-        DomainError: `order_not_found` (also for another customer's); `stale_view`; what `decide`
-            refuses, with the legal `actions` where the order can't do that now;
-            `idempotency_key_reused`; `too_much_contention`.
+        DomainError: `order_not_found`, or of what else was named (also another customer's);
+            `stale_view`; what `decide` refuses, with the legal `actions` where the order can't do
+            that now; `idempotency_key_reused`; `too_much_contention`.
         StoreUnavailableError: nothing is known to be stored.
     """
 
@@ -90,24 +93,37 @@ async def change_order(
                 legal = legal_actions(order, file.facts, request.actor.role)
                 error.extra |= {"order_status": str(order.status), "actions": legal}
             raise
-        return await ports.store.append(_append(file, order, decision, request, ports))
+        append = _append(file, order, decision, request, ports)
+        if not decision.events:
+            return replace(append.answer, position=file.position)
+        return await ports.store.append(append)
 
     async with ports.turns.of(order_stream(target.order_id)):
         return await until_unmoved(attempt)
 
 
+def not_found(named: str) -> DomainError:
+    """Make the refusal of what isn't there or is somebody else's; both sound the same."""
+    return DomainError(f"{named}_not_found", f"there is no such {named}")
+
+
 def _owned(file: OrderFile, target: Target) -> Order:
     order = file.order.state
     if order is None or target.owner not in (None, order.customer_id):
-        raise DomainError("order_not_found", "there is no such order")
+        raise not_found(target.named)
     return order
 
 
 def _append(
     file: OrderFile, order: Order, decision: Decision, request: Request, ports: Ports
 ) -> Append:
-    occurred_at = decision.occurred_at or ports.clock.now()
-    addressed = address_events(decision.events, request, ports, occurred_at=occurred_at)
+    at = decision.occurred_at or ports.clock.now()
+    times = [at] * len(decision.events) if isinstance(at, datetime) else at
+    addressed = [
+        one
+        for event, time in zip(decision.events, times, strict=True)
+        for one in address_events([event], request, ports, occurred_at=time)
+    ]
     of_order = decision.events if decision.stream is file.order else ()
     answer = order_answer(file.order, of_order)  # type: ignore[arg-type]  # its own stream's events
     personal = any(isinstance(one, OrderPlaced | ShippingAddressChanged) for one in decision.events)

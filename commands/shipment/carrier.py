@@ -28,6 +28,11 @@ class CarrierScan:
     carrier: str | None
     tracking_number: str | None
 
+    @property
+    def parcel(self) -> tuple[ShipmentId | None, str | None, str | None]:
+        """Give all that says which parcel it is of."""
+        return self.shipment_id, self.carrier, self.tracking_number
+
 
 class CarrierWebhooks(Protocol):
     """One sender's format. It does no I/O."""

@@ -65,23 +65,25 @@ async def dispatch_shipment(
             events,
             read=[file.order],
             body={"shipment_id": str(shipment_id)},
-            unique=_tracking_name(dispatch, shipment_id),
+            unique=_tracking_name(dispatch, shipment_id, ports),
         )
 
     return await change_order(target, decide, request, ports)
 
 
 def tracking_names_prefix(carrier: str, tracking_number: str) -> str:
-    """What the names of all parcels begin with that a carrier has ever given this number."""
+    """What the names of all parcels begin with that a carrier has ever given this number.
+
+    An id that sorts by time follows, drawn when the parcel was dispatched, and then the parcel's.
+    """
     return f"{carrier.lower()}/{tracking_number}/"
 
 
-def _tracking_name(dispatch: Dispatch, shipment_id: ShipmentId) -> Mapping[str, str]:
-    # Numbers come again, so the parcel's id makes the name unique.
+def _tracking_name(dispatch: Dispatch, shipment_id: ShipmentId, ports: Ports) -> Mapping[str, str]:
     if dispatch.tracking_number is None:
         return {}
     prefix = tracking_names_prefix(dispatch.carrier, dispatch.tracking_number)
-    return {TRACKING: f"{prefix}{shipment_id}"}
+    return {TRACKING: f"{prefix}{ports.names.new_event_id()}/{shipment_id}"}
 
 
 async def cancel_shipment(

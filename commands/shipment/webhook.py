@@ -1,51 +1,61 @@
-"""Take in what a carrier tells by webhook: of which parcel, and what is new of it.
+"""Take in what a carrier tells by webhook: of which parcels, and what is new of them.
 
-Rule: one scan that can't be taken in sinks no other. A webhook may come twice, for a scan is known
-by its parcel, code and time.
+Rule: a scan that is refused sinks no other; one that can't be stored just now fails the webhook, so
+that its sender tells it again. Repetition is harmless: a scan is known by parcel, code and time.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from typing import TypeAlias
 from uuid import UUID
 
 from commands.order.change import Target
 from commands.ports import Ports, Request
 from commands.shipment.carrier import CarrierScan
 from commands.shipment.packing import SHIPMENT, TRACKING, tracking_names_prefix
-from commands.shipment.tracking import record_scan
+from commands.shipment.tracking import record_scans
 from domain.errors import DomainError
 from domain.ids import OrderId, ShipmentId
+from domain.shipment.decisions import Scan
+
+_Parcel: TypeAlias = tuple[OrderId, ShipmentId]
 
 
 async def record_carrier_scans(
     scans: Sequence[CarrierScan], request: Request, ports: Ports
 ) -> Sequence[DomainError]:
-    """Record scans in the order in which they came; give why some were not.
+    """Record scans, those of one order together; give why some were not.
 
     Raises:
-        StoreUnavailableError: some may be recorded; the sender tries again.
+        DomainError: `too_much_contention`; some may be recorded.
+        StoreUnavailableError: some may be recorded.
     """
     refusals: list[DomainError] = []
-    for number, told in enumerate(scans):
-        try:
-            order_id, shipment_id = await _parcel(told, ports)
-            one = replace(request, command_id=f"{request.command_id}/{number}")
-            await record_scan(Target(order_id), shipment_id, told.scan, one, ports)
-        except DomainError as error:
-            refusals.append(error)
+    by_order: dict[OrderId, list[tuple[ShipmentId, Scan]]] = {}
+    parcels = {
+        told.parcel: await _find(told, ports) for told in {s.parcel: s for s in scans}.values()
+    }
+    for told in scans:
+        parcel = parcels[told.parcel]
+        if parcel is None:
+            refusals.append(DomainError("unknown_parcel", "no parcel of ours is meant"))
+        else:
+            order_id, shipment_id = parcel
+            by_order.setdefault(order_id, []).append((shipment_id, told.scan))
+    for order_id, found in by_order.items():
+        refusals += await record_scans(Target(order_id), found, request, ports)
     return refusals
 
 
-async def _parcel(told: CarrierScan, ports: Ports) -> tuple[OrderId, ShipmentId]:
+async def _find(told: CarrierScan, ports: Ports) -> _Parcel | None:
     if told.shipment_id is not None:
         holder = await ports.store.holder_of(SHIPMENT, str(told.shipment_id))
-        if holder is not None:
-            return holder, told.shipment_id
-    elif told.carrier is not None and told.tracking_number is not None:
-        prefix = tracking_names_prefix(told.carrier, told.tracking_number)
-        found = await ports.store.names_under(TRACKING, prefix)
-        if found:
-            # Numbers come again. Ids of parcels sort by time: the last one is the newest parcel.
-            name, order_id = max(found)
-            return order_id, ShipmentId(UUID(name.removeprefix(prefix)))
-    raise DomainError("unknown_parcel", "no parcel of ours is meant")
+        return None if holder is None else (holder, told.shipment_id)
+    if told.carrier is None or told.tracking_number is None:
+        return None
+    prefix = tracking_names_prefix(told.carrier, told.tracking_number)
+    found = await ports.store.names_under(TRACKING, prefix)
+    if not found:
+        return None
+    # Numbers come again; the names sort by when the parcels were dispatched.
+    name, order_id = max(found)
+    return order_id, ShipmentId(UUID(name.rpartition("/")[2]))

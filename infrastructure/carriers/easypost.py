@@ -21,13 +21,13 @@ from commands.shipment.carrier import CarrierScan
 from domain.shipment.decisions import Scan
 from domain.shipment.events import TrackingStatus
 from domain.shipment.tracking_words import Vocabulary, translate
-from infrastructure.carriers.reading import Time, bad_signature, read
+from infrastructure.carriers.reading import Printable, Spaced, Time, bad_signature, read
 
 MOST_SCANS = 1_000
 TRACKER_EVENTS = ("tracker.created", "tracker.updated")
 
-_Word = Annotated[str, Field(min_length=1, max_length=200)]
-_Text = Annotated[str, Field(max_length=200)]
+_Word = Annotated[str, Field(min_length=1, max_length=200), Printable]
+_Text = Annotated[str, Field(max_length=200), Spaced]
 
 
 class _Place(BaseModel):

@@ -36,7 +36,7 @@ from domain.ids import ShipmentId
 from domain.shipment.decisions import Scan
 from domain.shipment.events import TrackingStatus
 from domain.shipment.tracking_words import Vocabulary, translate
-from infrastructure.carriers.reading import Time, bad_signature, read, stale_webhook
+from infrastructure.carriers.reading import Printable, Time, bad_signature, read, stale_webhook
 
 TOLERANCE_S = 300
 """How far a timestamp may be from now, either way: as Standard Webhooks' libraries have it."""
@@ -45,8 +45,8 @@ MOST_SCANS = 500
 MOST_DIGITS = 12
 """Of a timestamp: until the year 33658."""
 
-_Word = Annotated[str, Field(min_length=1, max_length=100)]
-_Words = Annotated[str, Field(min_length=1, max_length=500)]
+_Word = Annotated[str, Field(min_length=1, max_length=100), Printable]
+_Words = Annotated[str, Field(min_length=1, max_length=500), Printable]
 
 
 class _Scan(BaseModel):

@@ -3,6 +3,7 @@
 Rule: the answer never says which part of a signature was wrong, nor repeats what was sent.
 """
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated, TypeVar
 
@@ -21,6 +22,19 @@ def _to_utc(time: datetime) -> datetime:
         raise ValueError("a time is between the years 1 and 9999") from error
 
 
+_CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+def _printable(text: str) -> str:
+    if _CONTROL_CHARACTER.search(text):
+        raise ValueError("control characters are not allowed")
+    return text
+
+
+Printable = AfterValidator(_printable)
+"""Refuses what our own API refuses in texts; in a name, PostgreSQL would refuse NUL too."""
+Spaced = AfterValidator(lambda text: _CONTROL_CHARACTER.sub(" ", text))
+"""Puts a space there instead: for texts that a sender only passes on, so that no scan is lost."""
 Time = Annotated[datetime, Field(strict=True), AfterValidator(_to_utc)]
 """RFC 3339, which in JSON is a string; aware UTC once it is read."""
 

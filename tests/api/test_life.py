@@ -1,12 +1,8 @@
 """What people may do with an order over HTTP, who may, and what is said to those who may not."""
 
 import asyncio
-import base64
-import hmac
-import time
 from typing import Any
 
-import orjson
 import pytest
 
 from commands.envelopes import address_events
@@ -23,7 +19,7 @@ from domain.payment.events import (
     PaymentCaptured,
     PaymentCaptureRequested,
 )
-from tests.api.api import CARRIER_SECRET, Api, assert_problem
+from tests.api.api import Api, assert_problem
 from tests.fakes.event_store import CountedNames, SystemClock
 
 BODY: dict[str, Any] = {
@@ -295,51 +291,3 @@ def test_a_webhook_that_is_not_the_providers_stores_nothing(api: Api, order: Ord
     assert_problem(webhook(api, b"unheard of"), 404, "unknown_object")
     assert_problem(webhook(api, b"one", provider="stripe"), 404, "unknown_provider")
     assert len(api.store.log) == before
-
-
-def carrier_tells(api: Api, *scans: dict[str, Any], at_s: float | None = None) -> Any:
-    """Send a webhook as Standard Webhooks has it."""
-    body = orjson.dumps({"scans": scans})
-    key = base64.b64decode(CARRIER_SECRET.removeprefix("whsec_"))
-    at = str(int(time.time() if at_s is None else at_s))
-    signature = hmac.digest(key, b".".join([b"msg-1", at.encode(), body]), "sha256")
-    headers = {
-        "webhook-id": "msg-1",
-        "webhook-timestamp": at,
-        "webhook-signature": f"v1,{base64.b64encode(signature).decode()}",
-    }
-    path = "/v1/webhooks/carriers/generic"
-    return api.call("POST", path, role=None, headers=headers, content=body)
-
-
-def test_a_carriers_scan_finds_its_parcel_by_number_and_counts_once(
-    api: Api, order: OrderId
-) -> None:
-    parcel = pack(api, order, A=3, B=1)
-    body = {"carrier": "DHL", "tracking_number": "N1"}
-    assert api.post(f"/v1/shipments/{parcel}/dispatches", body).status_code == 201
-    scan = {**SCAN, "carrier": "dhl", "tracking_number": "N1", "code": "DEL"}
-    late = {**scan, "status": "in_transit", "code": "IT", "scanned_at": "2026-10-31T10:00:00Z"}
-    for _ in range(2):
-        assert carrier_tells(api, scan).status_code == 204
-    assert carrier_tells(api, late).status_code == 204
-    [shipment] = seen(api, order)["shipments"]
-    assert (shipment["status"], len(shipment["scans"])) == ("delivered", 2)
-
-
-def test_a_carriers_webhook_that_is_old_tampered_or_of_nobody_stores_nothing(
-    api: Api, order: OrderId
-) -> None:
-    parcel = pack(api, order, A=1)
-    dispatch(api, parcel)
-    scan = {**SCAN, "shipment_id": parcel, "code": "DEL"}
-    before = len(api.store.log)
-    assert_problem(carrier_tells(api, scan, at_s=0), 401, "stale_webhook")
-    stranger = {**SCAN, "carrier": "dhl", "tracking_number": "N9", "code": "DEL"}
-    assert_problem(carrier_tells(api, stranger), 404, "unknown_parcel")
-    unsigned = api.call("POST", "/v1/webhooks/carriers/generic", role=None, content=b"{}")
-    assert_problem(unsigned, 401, "bad_signature")
-    assert len(api.store.log) == before
-    # One that is of nobody does not sink the other.
-    assert carrier_tells(api, stranger, scan).status_code == 204
-    assert len(api.store.log) == before + 1

@@ -5,7 +5,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, TypeVar
-from uuid import UUID, uuid4
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
 
 from commands.ports import (
     NO_HASH,
@@ -166,16 +168,16 @@ class SystemClock:
 
 
 class CountedNames:
-    """Order numbers in a row; ids are random."""
+    """Order numbers in a row; ids sort by time."""
 
     def __init__(self) -> None:
         self._drawn = 0
 
     def new_order_id(self) -> OrderId:
-        return OrderId(uuid4())
+        return OrderId(uuid7())
 
     def new_event_id(self) -> UUID:
-        return uuid4()
+        return uuid7()
 
     def draw_order_number(self) -> OrderNumber:
         self._drawn += 1
