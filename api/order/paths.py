@@ -14,12 +14,15 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 def order_id(request: Request) -> OrderId:
     """Give the order's id. What is no UUID names no order, and answers as a missing one does."""
-    return OrderId(uuid_in(request, "order_id"))
+    named = uuid_in(request, "order_id")
+    if named is None:
+        raise not_found()
+    return OrderId(named)
 
 
-def uuid_in(request: Request, name: str) -> UUID:
-    """Give the UUID in a part of the address. Raises ProblemError 404 if it isn't one."""
+def uuid_in(request: Request, name: str) -> UUID | None:
+    """Give the UUID in a part of the address; None if it isn't one."""
     sent: str = request.path_params[name]
     if not _UUID.fullmatch(sent):
-        raise not_found()
+        return None
     return msgspec.convert(sent, UUID)  # as UUID(sent), in C

@@ -6,11 +6,9 @@ from uuid import UUID
 from starlette.requests import Request as HttpRequest
 
 from api.http.access import owner
-from api.http.problems import refused
 from api.http.receive import Received
 from api.order.paths import order_id, uuid_in
-from commands.order.change import Target
-from domain.errors import DomainError
+from commands.order.change import Target, not_found
 
 
 def named_order(http: HttpRequest, received: Received[Any]) -> Target:
@@ -22,10 +20,10 @@ async def order_of(http: HttpRequest, received: Received[Any], scope: str) -> tu
     """Find the order that has this parcel or return, and give its id too.
 
     Raises:
-        ProblemError: 404, there is no such thing.
+        DomainError: `shipment_not_found`, `return_not_found`.
     """
     name = uuid_in(http, f"{scope}_id")
-    holder = await received.ports.store.holder_of(scope, str(name))
-    if holder is None:
-        raise refused(DomainError(f"{scope}_not_found", f"there is no such {scope}"))
-    return Target(holder, owner(received.actor), received.if_position), name
+    holder = None if name is None else await received.ports.store.holder_of(scope, str(name))
+    if name is None or holder is None:
+        raise not_found(scope)
+    return Target(holder, owner(received.actor), received.if_position, named=scope), name

@@ -127,7 +127,9 @@ class Api:
         content = orjson.dumps(body) if raw is None else raw
         return self.call("POST", "/v1/orders", headers=headers, content=content, **rest)
 
-    def post(self, path: str, body: Any, *, role: str = "merchant", **rest: Any) -> httpx.Response:
+    def post(
+        self, path: str, body: Any, *, role: str | None = "merchant", **rest: Any
+    ) -> httpx.Response:
         """Send one command with a body."""
         headers = {**JSON, **rest.pop("headers", {})}
         return self.call(
