@@ -185,5 +185,5 @@ def _require(legal: bool, one: Return) -> None:  # noqa: FBT001
         raise DomainError(
             "illegal_transition",
             f"the return is {one.stage}",
-            extra={"status": str(one.stage)},
+            extra={"return_status": str(one.stage)},
         )

@@ -20,6 +20,7 @@ from domain.order.events import (
     ShippingAddressChanged,
 )
 from domain.order.state import OrderStatus
+from domain.payment.events import DeclineCode
 from projections.order.body import Body, pieces, tell
 from projections.order.placing import address, is_forgotten, without_personal_data
 
@@ -34,14 +35,17 @@ _Status: TypeAlias = (
     | OrderCancellationRequested
     | OrderCancelled
 )
-_WHY_REJECTED = {
+_DECLINED = "the payment was declined"
+_IN_WORDS = {
+    **{str(code): _DECLINED for code in DeclineCode},
+    DeclineCode.EXPIRED_CARD: "the card has expired",
+    DeclineCode.ACTION_NOT_TAKEN: "the payment was not confirmed with the bank in time",
     "short_stock": "not enough of it is in stock",
-    "declined": "the payment was declined",
-    "card_declined": "the payment was declined",
-    "insufficient_funds": "the payment was declined",
-    "expired_card": "the card has expired",
+    "reservation_lost": "it was not paid before its pieces were given to others",
+    "reservation_ran_out": "it was not paid in time",
+    "capture_failed": "a payment for a parcel failed",
 }
-"""What a customer may read of it; the document's `reject_reason` says more."""
+"""The saga's reasons as a customer reads them; people's own are words already."""
 
 
 def change(
@@ -50,7 +54,7 @@ def change(
     recorded: Recorded[DomainEvent],
 ) -> None:
     if isinstance(event, OrderHeld):
-        body |= {"on_hold": True, "hold_reason": event.reason}
+        body |= {"on_hold": True, "hold_reason": _in_words(event.reason)}
         tell(body, recorded, "order_held", "Order on hold")
     elif isinstance(event, OrderHoldReleased):
         body |= {"on_hold": False, "hold_reason": None}
@@ -94,8 +98,8 @@ def _change_status(body: Body, event: _Status, recorded: Recorded[DomainEvent]) 
         case OrderRejected():
             _end(body, OrderStatus.REJECTED)
             body["reject_reason"] = _why(event.reason_code, event.reason, event.short)
-            why = _WHY_REJECTED.get(event.reason_code)
-            tell(body, recorded, "order_rejected", f"Order rejected{f': {why}' if why else ''}")
+            text = f"Order rejected: {_in_words(event.reason)}"
+            tell(body, recorded, "order_rejected", text)
         case OrderExpired():
             _end(body, OrderStatus.EXPIRED)
             body["reject_reason"] = _why("expired", event.reason)
@@ -120,7 +124,11 @@ def _end(body: Body, status: OrderStatus) -> None:
 
 
 def _why(code: str, text: str, short: tuple[int, ...] = ()) -> Body:
-    return {"code": code, "text": text, "short_lines": list(short)}
+    return {"code": code, "text": _in_words(text), "short_lines": list(short)}
+
+
+def _in_words(reason: str) -> str:
+    return _IN_WORDS.get(reason, reason)
 
 
 def _left(body: Body) -> Mapping[int, int]:

@@ -100,7 +100,7 @@ def test_a_cancelled_order_is_not_cancelled_again() -> None:
     ):
         error = refused(decide)
         assert error.code == "illegal_transition"
-        assert error.extra == {"status": "cancelled"}
+        assert error.extra == {"order_status": "cancelled"}
 
 
 def test_pieces_are_cancelled_by_line() -> None:

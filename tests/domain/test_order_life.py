@@ -92,18 +92,20 @@ def test_an_order_that_nobody_paid_in_time_expires() -> None:
 
 @pytest.mark.parametrize("command", ["confirm", "reject", "expire"])
 def test_only_a_pending_order_is_confirmed_or_rejected_or_expires(command: str) -> None:
-    assert refused(lambda: COMMANDS[command](here(CONFIRMED))).extra == {"status": "confirmed"}
+    assert refused(lambda: COMMANDS[command](here(CONFIRMED))).extra == {
+        "order_status": "confirmed"
+    }
 
 
 def test_a_pending_order_is_not_completed() -> None:
-    assert refused(lambda: decisions.complete(here())).extra == {"status": "pending"}
+    assert refused(lambda: decisions.complete(here())).extra == {"order_status": "pending"}
 
 
 @pytest.mark.parametrize("status", ENDS)
 @pytest.mark.parametrize("command", COMMANDS)
 def test_nothing_is_decided_on_an_order_that_is_over(status: OrderStatus, command: str) -> None:
     error = refused(lambda: COMMANDS[command](here(*ENDS[status])))
-    assert (error.code, error.extra) == ("illegal_transition", {"status": str(status)})
+    assert (error.code, error.extra) == ("illegal_transition", {"order_status": str(status)})
 
 
 @pytest.mark.parametrize("before", [(), (CONFIRMED,)])
@@ -162,7 +164,7 @@ def test_an_order_is_not_cancelled_once_a_parcel_is_dispatched() -> None:
             here(CONFIRMED), parcels(dispatched=True, line1=1), reason="x", reason_code=WHY
         )
     )
-    assert (error.code, error.extra) == ("illegal_transition", {"status": "confirmed"})
+    assert (error.code, error.extra) == ("illegal_transition", {"order_status": "confirmed"})
 
 
 def test_pieces_in_a_parcel_are_not_cancelled_and_the_others_are() -> None:
@@ -237,7 +239,7 @@ def test_the_address_changes_until_a_parcel_is_dispatched() -> None:
     error = refused(
         lambda: decisions.change_address(here(CONFIRMED), dispatched, personal=ELSEWHERE)
     )
-    assert (error.code, error.extra) == ("illegal_transition", {"status": "confirmed"})
+    assert (error.code, error.extra) == ("illegal_transition", {"order_status": "confirmed"})
 
 
 @pytest.mark.parametrize(

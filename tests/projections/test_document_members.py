@@ -42,14 +42,25 @@ CONFIRMED = ("order", ORDER[1:2])
     ("events", "shown"),
     [
         (ORDER[1:2], {"status": "confirmed", "on_hold": False}),
-        (ORDER[1:3], {"status": "confirmed", "on_hold": True, "hold_reason": "capture_failed"}),
+        (
+            ORDER[1:3],
+            {
+                "status": "confirmed",
+                "on_hold": True,
+                "hold_reason": "a payment for a parcel failed",
+            },
+        ),
         (ORDER[1:4], {"status": "confirmed", "on_hold": False, "hold_reason": None}),
         (ENDINGS["completed"], {"status": "completed", "on_hold": False}),
         (
             ENDINGS["rejected"],
             {
                 "status": "rejected",
-                "reject_reason": {"code": "short_stock", "text": "short_stock", "short_lines": [1]},
+                "reject_reason": {
+                    "code": "short_stock",
+                    "text": "not enough of it is in stock",
+                    "short_lines": [1],
+                },
             },
         ),
         (
@@ -58,7 +69,7 @@ CONFIRMED = ("order", ORDER[1:2])
                 "status": "expired",
                 "reject_reason": {
                     "code": "expired",
-                    "text": "action_not_taken",
+                    "text": "the payment was not confirmed with the bank in time",
                     "short_lines": [],
                 },
             },

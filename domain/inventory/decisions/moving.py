@@ -52,7 +52,7 @@ def ship(
         raise DomainError(
             "illegal_transition",
             f"the order's stock is {allocation.status}",
-            extra={"status": str(allocation.status)},
+            extra={"allocation_status": str(allocation.status)},
         )
     shelves = {(item.sku, item.location): item for item in items}
     leaving: list[AllocatedLine] = []

@@ -15,7 +15,7 @@ def require(legal: bool, order: Order, why: str | None = None) -> None:  # noqa:
         raise DomainError(
             "illegal_transition",
             why or f"the order is {order.status}",
-            extra={"status": str(order.status)},
+            extra={"order_status": str(order.status)},
         )
 
 

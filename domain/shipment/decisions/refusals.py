@@ -20,5 +20,5 @@ def require(legal: bool, shipment: Shipment) -> None:  # noqa: FBT001
         raise DomainError(
             "illegal_transition",
             f"the parcel is {shipment.status}",
-            extra={"status": str(shipment.status)},
+            extra={"shipment_status": str(shipment.status)},
         )

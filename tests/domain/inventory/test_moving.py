@@ -84,7 +84,7 @@ def test_nothing_leaves_that_is_not_committed(status: str) -> None:
     if status == "released":
         stock.release()
     error = refused(lambda: stock.ship(packed(quantity=1)))
-    assert (error.code, error.extra) == ("illegal_transition", {"status": status})
+    assert (error.code, error.extra) == ("illegal_transition", {"allocation_status": status})
 
 
 def test_no_more_leaves_than_was_allocated() -> None:

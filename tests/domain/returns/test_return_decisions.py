@@ -101,7 +101,7 @@ def test_nothing_is_asked_back_where_nothing_is_left_to_return(
     shipments: Shipments | None, returns: Returns | None
 ) -> None:
     error = refused(lambda: request(wanted(), shipments=shipments, returns=returns))
-    assert (error.code, error.extra) == ("illegal_transition", {"status": "confirmed"})
+    assert (error.code, error.extra) == ("illegal_transition", {"order_status": "confirmed"})
     assert not guards.may_request(shipments, returns)
 
 
@@ -146,7 +146,7 @@ def test_pieces_are_received_only_while_an_approved_return_waits_for_some(
     later: tuple[ReturnEvent, ...], stage: str
 ) -> None:
     error = refused(lambda: receive(asked(requested(), *later), come()))
-    assert (error.code, error.extra) == ("illegal_transition", {"status": stage})
+    assert (error.code, error.extra) == ("illegal_transition", {"return_status": stage})
 
 
 def test_a_return_is_received_in_parts_each_with_its_refund() -> None:

@@ -139,7 +139,7 @@ def test_nothing_is_packed_or_leaves_unless_the_order_is_confirmed_and_not_on_ho
 ) -> None:
     packed = given(created())
     error = refused(lambda: decide(order, packed))
-    assert (error.code, error.extra) == ("illegal_transition", {"status": status})
+    assert (error.code, error.extra) == ("illegal_transition", {"order_status": status})
     assert not guards.may_dispatch(order, packed.shipments[0])
 
 
@@ -169,7 +169,7 @@ def test_a_parcel_leaves_once_and_is_unpacked_only_before(
     ]
     for decision in decide:
         error = refused(decision)
-        assert (error.code, error.extra) == ("illegal_transition", {"status": status})
+        assert (error.code, error.extra) == ("illegal_transition", {"shipment_status": status})
     assert not guards.may_dispatch(confirmed(), shipments.shipments[0])
     assert not guards.may_cancel(shipments.shipments[0])
 

@@ -164,7 +164,7 @@ def test_what_has_ended_is_not_expected(status: TrackingStatus) -> None:
 )
 def test_a_parcel_that_has_not_left_has_no_scans(shipments: Shipments, status: str) -> None:
     error = refused(lambda: record(shipments, scan(T.IN_TRANSIT)))
-    assert (error.code, error.extra) == ("illegal_transition", {"status": status})
+    assert (error.code, error.extra) == ("illegal_transition", {"shipment_status": status})
 
 
 def test_a_scan_of_an_unknown_parcel_is_refused() -> None:
