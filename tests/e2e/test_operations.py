@@ -27,7 +27,7 @@ def test_a_requests_correlation_id_is_in_the_log_of_every_process_it_went_throug
     history = shop.client.get(f"/v1/orders/{placed['order_id']}/history").json()["items"]
     assert {item["correlation_id"] for item in history} == {name}
     wanted = {"command-api.log", "relay.log", "projector.log"}
-    until = time.monotonic() + 5
+    until = time.monotonic() + 20
     while (
         found := {log for log, text in platform.logs().items() if name.encode() in text}
     ) < wanted:

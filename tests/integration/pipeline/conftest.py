@@ -169,6 +169,7 @@ async def pipeline(
     kafka = KafkaSettings(
         kafka_bootstrap=kafka_bootstrap,
         order_topic=f"order-events-{secrets.token_hex(4)}",
+        stock_topic=f"stock-events-{secrets.token_hex(4)}",
         projector_group=f"projector-{secrets.token_hex(4)}",
     )
     views = ViewSettings(redis_url=redis_url)
