@@ -6,7 +6,7 @@ off in the middle of one, and goes on from where it last committed.
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -31,6 +31,7 @@ from infrastructure.event_store.order_reader import OrderReader
 from infrastructure.event_store.recorder import EventLogRecorder, open_datastore
 from infrastructure.postgres.tasks import Tasks
 from infrastructure.services import fulfilment, inventory, payment
+from infrastructure.services.payment_calls import CALLS
 from infrastructure.services.reactions import Reactions
 from infrastructure.services.run import Parts, Running
 from infrastructure.settings import Settings
@@ -59,13 +60,19 @@ class _Worker:
 
 @dataclass(slots=True)
 class Town:
-    """Attributes: draw: where trouble comes from; None: there is none."""
+    """Services and a log.
+
+    Attributes:
+        draw: where trouble comes from; None: there is none.
+        patient: a round ends with the calls of the provider that it began; else they go on.
+    """
 
     parts: Parts
     recorder: EventLogRecorder
     workers: Sequence[_Worker]
     draw: random.Random | None = None
     cut: int = field(default=0)
+    patient: bool = True
 
     @property
     def ports(self) -> Ports:
@@ -84,6 +91,21 @@ class Town:
                 await asyncio.sleep(PAUSE_S)
         raise AssertionError("the services found no rest")
 
+    async def until(self, came: Callable[[], Awaitable[bool]]) -> None:
+        """Let the services work until something has come, whatever else is to be done."""
+        for _ in range(MOST_ROUNDS):
+            if await came():
+                return
+            await self.round()
+            await asyncio.sleep(PAUSE_S)
+        raise AssertionError("it never came")
+
+    async def round(self) -> None:
+        """Let each service look once; the leases of all that was taken run out."""
+        for worker in self.workers:
+            await self._round(worker)
+        await self._await_tasks()
+
     async def _round(self, worker: _Worker) -> bool:
         entries = self.recorder.read_log(after=worker.offset, limit=500)
         done = await self._survive(worker.reactions.batch(entries)) if entries else False
@@ -99,13 +121,21 @@ class Town:
     async def _survive(self, work: Any) -> Any:
         """Do it, unless it is cut off: then nobody knows how far it came (None)."""
         if self.draw is None or self.draw.random() > 0.3:
-            return (await work) or True
+            return (await self._to_its_end(work)) or True
         try:
             async with asyncio.timeout(self.draw.uniform(0, 0.03)):
-                return (await work) or True
+                return (await self._to_its_end(work)) or True
         except TimeoutError:
             self.cut += 1
             return None
+
+    async def _to_its_end(self, work: Any) -> Any:
+        """Do it, with the calls of the provider that it began; where it is cut off, so are they."""
+        done = await work
+        if self.patient:
+            calls = (one for one in asyncio.all_tasks() if one.get_name().startswith(CALLS))
+            await asyncio.gather(*calls)
+        return done
 
     async def _await_tasks(self) -> bool:
         """Say whether a task is due soon; the lease of whoever was cut off runs out at once."""
