@@ -116,7 +116,7 @@ RETURNS: Sequence[r.ReturnEvent] = (
         ORDER_ID, RETURN, (r.ReturnedLine(1, A, 2),), r.ReturnReason.DEFECTIVE, "broken"
     ),
     r.ReturnApproved(ORDER_ID, RETURN),
-    r.ReturnReceived(ORDER_ID, RETURN, 1, (r.ReceivedLine(1, A, 1, 1),), 80),
+    r.ReturnReceived(ORDER_ID, RETURN, 1, (r.ReceivedLine(1, A, 1, 1),), 80, 0),
     r.ReturnRefunded(ORDER_ID, RETURN, 1, 80),
     r.ReturnCancelled(ORDER_ID, RETURN, "kept one"),
 )
