@@ -19,13 +19,14 @@ from psycopg_pool import AsyncConnectionPool
 from commands.order.change import Target
 from commands.order.file import OrderFile, load_files
 from commands.ports import Ports, Request
-from commands.shipment.packing import Dispatch, create_shipment, dispatch_shipment
+from commands.shipment.packing import Dispatch, cancel_shipment, create_shipment, dispatch_shipment
 from commands.shipment.tracking import record_scan
 from domain.envelope import Actor, Role
 from domain.ids import OrderId, ShipmentId
 from domain.shipment.decisions import Scan
 from domain.shipment.events import TrackingStatus
 from domain.shipment.pieces import LineRequest
+from domain.shipment.state import ShipmentStatus
 from infrastructure import composition
 from infrastructure.event_store.order_reader import OrderReader
 from infrastructure.event_store.recorder import EventLogRecorder, open_datastore
@@ -158,6 +159,14 @@ class Town:
             target, shipment_id, Dispatch("royal-mail", "RM1"), asks(), self.ports
         )
         return shipment_id
+
+    async def unpack_all(self, order_id: OrderId) -> None:
+        """Unpack the parcels that have not left."""
+        shipments = (await self.file(order_id)).shipments.state
+        for one in () if shipments is None else shipments.shipments:
+            if one.status is ShipmentStatus.CREATED:
+                target = Target(order_id)
+                await cancel_shipment(target, one.shipment_id, "x", asks(), self.ports)
 
     async def deliver(self, order_id: OrderId, shipment_id: ShipmentId) -> None:
         scan = Scan(TrackingStatus.DELIVERED, "DEL", datetime.now(UTC), "London")
