@@ -110,6 +110,7 @@ SHIPMENTS: Sequence[s.ShipmentEvent] = (
     s.ShipmentCreated(ORDER_ID, THREE, (s.ShippedLine(2, B, 1),)),
     s.ShipmentDispatched(ORDER_ID, THREE, "DHL", None, hour(40)),
     s.ShipmentReturnedToSender(ORDER_ID, THREE, "RT", hour(30), None),
+    s.ProofOfDeliveryReceived(ORDER_ID, ONE, "sig-1"),
 )
 RETURNS: Sequence[r.ReturnEvent] = (
     r.ReturnRequested(

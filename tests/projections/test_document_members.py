@@ -180,6 +180,10 @@ def test_a_parcel_shows_where_it_is_whatever_scan_comes_late() -> None:
     assert parcel["scans"][-1]["at"] == timestamp(hour(11))
     assert (parcel["delivered_at"], parcel["proof"]) == (timestamp(hour(10)), "sig-1")
     assert (parcel["carrier"], parcel["tracking_number"]) == ("Royal Mail", "RM1")
+    proof = s.ProofOfDeliveryReceived(ORDER_ID, ONE, "sig-2")
+    told = document(("shipments", (*SHIPMENTS, proof))).body
+    assert told["shipments"][0]["proof"] == "sig-2"
+    assert told["timeline"][-1]["code"] == "proof_of_delivery_received"
 
 
 @given(st.permutations(range(30)))
@@ -210,6 +214,7 @@ def test_customers_read_where_their_parcels_are_but_not_what_came_late() -> None
         "1 piece being packed",
         "1 piece sent with DHL",
         "On its way back to the sender",
+        "Proof of delivery received",
     ]
 
 
