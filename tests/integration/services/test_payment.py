@@ -1,108 +1,22 @@
 """The payment service on a real database and the sandbox's ledger: each odd way that money goes."""
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from typing import Any
-from uuid import UUID
-
 import psycopg
 import pytest
-from psycopg.rows import dict_row
 
 from commands.order.cancel import CancelOrder, cancel_order
-from commands.order.change import Target
-from commands.payment.refund import AskRefund, ask_refund
 from commands.payment.webhook import record_provider_event
-from commands.returns.returning import (
-    RequestReturn,
-    approve_return,
-    receive_return,
-    request_return,
-)
 from domain.envelope import Role
-from domain.ids import OrderId, ReturnId, Sku
+from domain.ids import OrderId, Sku
 from domain.payment.state import Outcome, Payment
-from domain.returns.decisions import LineToReceive
-from domain.returns.events import ReturnReason
-from domain.shipment.pieces import LineRequest
-from infrastructure import composition
-from infrastructure.payments.sandbox import SandboxGateway, open_sandbox
 from infrastructure.services import payment_calls
 from infrastructure.services.payment_calls import CALLS
 from infrastructure.settings import Settings
-from tests.agreement import assert_agreement, read_books
 from tests.integration.services.orders import place, stock
+from tests.integration.services.provider import Watched, agree, ledger
 from tests.integration.services.town import Town, asks, open_town
 
 A = Sku("A")
 PRICE = 255
-
-
-class CutOffError(Exception):
-    """What a process dies of, as far as a test goes."""
-
-
-class Watched:
-    """The sandbox's gateway, and what was asked of it.
-
-    Attributes:
-        asked: names of the calls, in their order.
-        cut: calls after which the process dies, once each: done there, and not stored here.
-        gate: a call to authorize with `tok_slow` waits for it.
-    """
-
-    name = "sandbox"
-
-    def __init__(self, sandbox: SandboxGateway) -> None:
-        sandbox._slow_s = 0
-        self.sandbox = sandbox
-        self.asked: list[str] = []
-        self.cut: set[str] = set()
-        self.gate = asyncio.Event()
-
-    def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
-        async def ask(**what: Any) -> Any:
-            self.asked.append(name)
-            if what.get("token") == "tok_slow":
-                await self.gate.wait()
-            answer = await getattr(self.sandbox, name)(**what)
-            if name in self.cut:
-                self.cut.remove(name)
-                raise CutOffError(name)
-            return answer
-
-        return ask
-
-
-@pytest.fixture
-async def gateway(
-    settings: Settings, database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Watched]:
-    del settings  # only what it puts into the environment
-    async with open_sandbox(database_url, "whsec") as sandbox:
-        watched = Watched(sandbox)
-
-        @asynccontextmanager
-        async def wired(_: Settings) -> AsyncIterator[Watched]:
-            yield watched
-
-        monkeypatch.setattr(composition, "payment_gateway", wired)
-        yield watched
-
-
-async def agree(town: Town, database_url: str) -> dict[str, int]:
-    books = await read_books(database_url, town.ports)
-    assert_agreement(books)
-    return dict(books.statuses())
-
-
-async def ledger(database_url: str, columns: str) -> list[dict[str, Any]]:
-    async with await psycopg.AsyncConnection.connect(
-        database_url, row_factory=dict_row
-    ) as connection:
-        query = f"SELECT {columns} FROM sandbox.authorizations ORDER BY created_at"
-        return await (await connection.execute(query)).fetchall()
 
 
 async def payment(town: Town, order_id: OrderId) -> Payment:
@@ -303,68 +217,3 @@ async def test_an_authorization_that_comes_after_the_cancellation_is_let_go_of(
         assert await ledger(database_url, "status, captured_minor, released_minor") == [
             {"status": "released", "captured_minor": 0, "released_minor": PRICE}
         ]
-
-
-async def test_a_crash_between_the_provider_and_the_log_moves_no_money_twice(
-    settings: Settings, gateway: Watched, database_url: str
-) -> None:
-    """One order is paid, and given back in part, by hand and as a return; another is called off."""
-    orders: list[OrderId] = []
-
-    async def buy(town: Town) -> None:
-        await stock(town.ports, A=9)
-        orders.extend([await place(town.ports, A=3), await place(town.ports, A=1)])
-
-    async def send(town: Town) -> None:
-        await town.deliver(orders[0], await town.send(orders[0], [LineRequest(A, 3)]))
-
-    async def give_back(town: Town) -> None:
-        await ask_refund(AskRefund(orders[0], 100, "GBP", "sorry"), asks(), town.ports)
-
-    async def call_off(town: Town) -> None:
-        await cancel_order(CancelOrder(orders[1], reason="no"), asks(), town.ports)
-
-    for call, do in (
-        ("authorize", buy),
-        ("capture", send),
-        ("refund", give_back),
-        ("refund", bring_back(orders)),
-        ("void", call_off),
-    ):
-        gateway.cut.add(call)
-        with pytest.raises(CutOffError):
-            await live(settings, do)
-        await live(settings)
-    async with open_town(settings) as town:
-        assert await agree(town, database_url) == {"completed": 1, "cancelled": 1}
-    columns = "captured_minor, refunded_minor, released_minor"
-    assert await ledger(database_url, columns) == [
-        {"captured_minor": 3 * PRICE, "refunded_minor": 100 + PRICE, "released_minor": 0},
-        {"captured_minor": 0, "refunded_minor": 0, "released_minor": PRICE},
-    ]
-
-
-async def live(settings: Settings, do: Callable[[Town], Awaitable[None]] | None = None) -> None:
-    """Do it in a town of its own, and wait for what comes of it."""
-    async with open_town(settings) as town:
-        if do is not None:
-            await do(town)
-        await town.rest()
-
-
-def bring_back(orders: list[OrderId]) -> Callable[[Town], Awaitable[None]]:
-    async def one_piece(town: Town) -> None:
-        await receive(town, orders[0], 1)
-
-    return one_piece
-
-
-async def receive(town: Town, order_id: OrderId, pieces: int) -> None:
-    """Take back so many pieces in a return of their own."""
-    target = Target(order_id)
-    command = RequestReturn([LineRequest(A, pieces)], ReturnReason.UNWANTED, "no")
-    answer = await request_return(target, command, asks(), town.ports)
-    return_id = ReturnId(UUID(str(answer.body["return_id"])))
-    await approve_return(target, return_id, asks(), town.ports)
-    lines = [LineToReceive(A, pieces, restock=pieces)]
-    await receive_return(target, return_id, lines, asks(), town.ports)

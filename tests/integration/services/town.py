@@ -168,8 +168,14 @@ class Town:
                 target = Target(order_id)
                 await cancel_shipment(target, one.shipment_id, "x", asks(), self.ports)
 
-    async def deliver(self, order_id: OrderId, shipment_id: ShipmentId) -> None:
-        scan = Scan(TrackingStatus.DELIVERED, "DEL", datetime.now(UTC), "London")
+    async def deliver(
+        self,
+        order_id: OrderId,
+        shipment_id: ShipmentId,
+        status: TrackingStatus = TrackingStatus.DELIVERED,
+    ) -> None:
+        """End the way of a parcel."""
+        scan = Scan(status, "END", datetime.now(UTC), "London")
         await record_scan(Target(order_id), shipment_id, scan, asks(), self.ports)
 
 
