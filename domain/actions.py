@@ -81,5 +81,4 @@ def _has_returnable(facts: Facts) -> bool:
 
 
 def _refundable_minor(facts: Facts) -> int:
-    payment = facts.payment
-    return payment.captured_minor - payment.refunded_minor - promised_minor(facts)
+    return facts.payment.kept_minor - promised_minor(facts)

@@ -102,7 +102,7 @@ async def payment_gateway(settings: Settings) -> AsyncIterator[PaymentGateway]:
             StripeGateway,
         )
 
-        yield StripeGateway(
+        gateway = StripeGateway(
             StripeConfig(
                 api_key=chosen.stripe_api_key.get_secret_value(),
                 webhook_secret=secret,
@@ -111,6 +111,10 @@ async def payment_gateway(settings: Settings) -> AsyncIterator[PaymentGateway]:
                 multicapture=chosen.stripe_multicapture,
             )
         )
+        try:
+            yield gateway
+        finally:
+            await gateway.close()
 
 
 @asynccontextmanager

@@ -104,6 +104,9 @@ def _assert_order(file: OrderFile) -> None:
             assert gone.get(line.line_number, 0) == order.remaining(line), where
         if payment.authorized:
             back = sum(receipt.refund_minor for one in facts.returns for receipt in one.receipts)
+            back += sum(
+                amount for name, amount in payment.refunds.items() if name.startswith("manual/")
+            )
             assert payment.captured_minor - payment.refunded_minor == order.owed_minor - back, where
 
 

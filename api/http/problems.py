@@ -33,6 +33,7 @@ STATUSES: Mapping[str, int] = {
     "external_reference_taken": 409,
     "customer_forgotten": 409,
     "illegal_transition": 409,
+    "stock_not_received": 409,
     "too_much_contention": 409,
     "stale_view": 412,
     "idempotency_key_reused": 422,

@@ -4,7 +4,7 @@ Rule: a decision is stored only if no stream that it rests on has moved meanwhil
 commands that race and exclude each other (dispatch and cancel), exactly one wins.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
@@ -62,11 +62,11 @@ class Decision:
 
 async def change_order(
     target: Target,
-    decide: Callable[[Order, OrderFile], Decision],
+    decide: Callable[[Order, OrderFile], Decision | Awaitable[Decision]],
     request: Request,
     ports: Ports,
 ) -> Answer:
-    """Decide on an order and store that.
+    """Decide on an order and store that; `decide` may await what it rests on besides the file.
 
     Raises:
         DomainError: `order_not_found`, or of what else was named (also another customer's);
@@ -87,7 +87,8 @@ async def change_order(
                 "stale_view", "the order has changed since", extra={"position": file.position}
             )
         try:
-            decision = decide(order, file)
+            decided = decide(order, file)
+            decision = decided if isinstance(decided, Decision) else await decided
         except DomainError as error:
             if error.code == "illegal_transition":
                 legal = legal_actions(order, file.facts, request.actor.role)

@@ -1,6 +1,6 @@
 """An order's file: every stream of one order, as they are at one moment."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -51,6 +51,12 @@ class OrderFile:
             shipments=self.shipments.state,
             returns=self.returns.state,
         )
+
+    @property
+    def promised_refunds(self) -> Mapping[str, int]:
+        """Give what is to go back for receipts of returns, by refund, as far as it did not yet."""
+        receipts = (receipt for one in self.facts.returns for receipt in one.receipts)
+        return {one.subject: one.refund_minor for one in receipts if not one.refunded}
 
     @property
     def streams(self) -> Sequence[Stream[Any]]:

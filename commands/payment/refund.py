@@ -43,6 +43,7 @@ async def ask_refund(command: AskRefund, request: Request, ports: Ports) -> Answ
             amount_minor=command.amount_minor,
             currency=Currency(command.currency),
             reason=command.reason,
+            promised=file.promised_refunds,
         )
         addressed = address_events(events, request, ports, occurred_at=ports.clock.now())
         body: dict[str, str | int] = {

@@ -81,14 +81,15 @@ async def receive_return(
     """
 
     def decide(order: Order, file: OrderFile) -> Decision:
-        returns = file.returns.state
+        returns, payment = file.returns.state, file.payment.state
         come = decisions.received_lines(order, returns, return_id=return_id, lines=lines)
         events = decisions.receive(
             order,
             returns,
             return_id=return_id,
             lines=lines,
-            refund_minor=_refund_minor(order, file, come),
+            worth_minor=_worth_minor(order, file, come),
+            left_minor=0 if payment is None else payment.unpromised_minor(file.promised_refunds),
         )
         return Decision(
             file.returns,
@@ -100,8 +101,8 @@ async def receive_return(
     return await change_order(target, decide, request, ports)
 
 
-def _refund_minor(order: Order, file: OrderFile, come: Sequence[ReceivedLine]) -> int:
-    """Give what is owed for these pieces; nothing where the money was never ours."""
+def _worth_minor(order: Order, file: OrderFile, come: Sequence[ReceivedLine]) -> int:
+    """Give what was taken for these pieces; nothing where the money was never ours."""
     payment = file.payment.state
     if payment is None:
         return 0

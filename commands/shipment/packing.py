@@ -4,18 +4,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from commands.inventory.stock import load_streams
 from commands.order.change import Decision, Target, change_order
 from commands.order.file import OrderFile
-from commands.ports import Answer, Ports, Request
-from domain.ids import ShipmentId
+from commands.ports import Answer, Ports, Request, Stream
+from domain.ids import ShipmentId, stock_stream
+from domain.inventory.decisions import require_there
+from domain.inventory.state import StockItem
 from domain.order.state import Order
 from domain.shipment import decisions
 from domain.shipment.pieces import LineRequest
+from domain.shipment.state import ShipmentStatus
 
 TRACKING = "tracking"
 """The scope of names under which a carrier's number finds its parcels."""
 SHIPMENT = "shipment"
 """The scope of names under which the order of a parcel is found."""
+_GONE = (ShipmentStatus.DISPATCHED, ShipmentStatus.DELIVERED)
 
 
 async def create_shipment(
@@ -49,9 +54,12 @@ class Dispatch:
 async def dispatch_shipment(
     target: Target, shipment_id: ShipmentId, dispatch: Dispatch, request: Request, ports: Ports
 ) -> Answer:
-    """Hand it over. Raises as `change_order`, and `decisions.dispatch`."""
+    """Hand it over: only pieces that are there, of those that inventory holds for the order.
 
-    def decide(order: Order, file: OrderFile) -> Decision:
+    Raises as `change_order`, `decisions.dispatch`, and `require_there` of inventory.
+    """
+
+    async def decide(order: Order, file: OrderFile) -> Decision:
         events = decisions.dispatch(
             order,
             file.shipments.state,
@@ -60,15 +68,41 @@ async def dispatch_shipment(
             tracking_number=dispatch.tracking_number,
             estimated_delivery=dispatch.estimated_delivery,
         )
+        shelves = await _check_shelves(file, shipment_id, ports)
         return Decision(
             file.shipments,
             events,
-            read=[file.order],
+            read=[file.order, file.allocation, *shelves],
             body={"shipment_id": str(shipment_id)},
             unique=_tracking_name(dispatch, shipment_id, ports),
         )
 
     return await change_order(target, decide, request, ports)
+
+
+async def _check_shelves(
+    file: OrderFile, shipment_id: ShipmentId, ports: Ports
+) -> Sequence[Stream[StockItem]]:
+    """Check that the parcel's pieces are there; give the stock items that this hangs on.
+
+    Those are the ones of which more is promised than is there. Of others the pieces are there
+    whatever else is sold, and a hot item's next sale needn't hold up a parcel.
+    """
+    allocation = file.allocation.state
+    if allocation is None:
+        return []  # its stock is none of ours
+    streams = sorted({stock_stream(part.location, part.sku) for part in allocation.parts})
+    items = await load_streams(streams, ports.store)
+    leaving = [
+        line
+        for one in (() if file.shipments.state is None else file.shipments.state.shipments)
+        if one.shipment_id == shipment_id
+        or (one.status in _GONE and one.shipment_id not in allocation.shipments)
+        for line in one.lines
+    ]
+    known = [(item, item.state) for item in items if item.state is not None]
+    require_there([state for _, state in known], allocation, lines=leaving)
+    return [item for item, state in known if state.available < 0]
 
 
 def tracking_names_prefix(carrier: str, tracking_number: str) -> str:

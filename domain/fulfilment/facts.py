@@ -70,6 +70,7 @@ class PaymentFacts:
         voided: whether a void was recorded, even one of nothing: no authorization will follow.
         captures: what was taken, by parcel (`ParcelFacts.shipment_id`) or `REST`.
         refunds: what was given back, by refund: `SURPLUS/n`, a receipt, or one that people made.
+        charged_back_minor: what the customer's bank took back.
         failures: how often a capture or a refund failed, by the same names.
         refused: those of them that the provider will never do.
     """
@@ -82,6 +83,7 @@ class PaymentFacts:
     voided: bool = False
     captures: Mapping[str, int] = field(default_factory=_no_money)
     refunds: Mapping[str, int] = field(default_factory=_no_money)
+    charged_back_minor: int = 0
     failures: Mapping[str, int] = field(default_factory=_no_money)
     refused: frozenset[str] = frozenset()
 
@@ -92,6 +94,11 @@ class PaymentFacts:
     @property
     def refunded_minor(self) -> int:
         return sum(self.refunds.values())
+
+    @property
+    def kept_minor(self) -> int:
+        """What was taken and is still ours."""
+        return max(0, self.captured_minor - self.refunded_minor - self.charged_back_minor)
 
 
 class ParcelStatus(StrEnum):

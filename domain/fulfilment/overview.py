@@ -79,6 +79,7 @@ def _payment(payment: Payment | None) -> PaymentFacts:
         voided=payment.voided_minor is not None,
         captures=_done(payment.captures),
         refunds=_done(payment.refunds),
+        charged_back_minor=payment.charged_back_minor,
         failures={name: one.failures for name, one in transfers.items() if one.failures},
         refused=frozenset(name for name, one in transfers.items() if one.refused),
     )

@@ -62,7 +62,7 @@ def needs_no_money(order: Order, saga: Fulfilment, payment: PaymentFacts) -> boo
 def surplus_minor(order: Order, facts: Facts) -> int:
     """How much was taken beyond what is owed, and neither given back nor promised for returns."""
     payment = facts.payment
-    left = payment.captured_minor - payment.refunded_minor - promised_minor(facts)
+    left = payment.kept_minor - promised_minor(facts)
     return max(0, min(_taken_minor(payment) - order.owed_minor, left))
 
 

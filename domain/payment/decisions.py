@@ -5,6 +5,9 @@ where it was already made, so a step that is delivered twice is harmless. A requ
 answered in the same breath: no provider is asked to move 0.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from domain.errors import DomainError
 from domain.ids import OrderId
 from domain.money import LARGEST_AMOUNT_MINOR, Currency
@@ -106,9 +109,23 @@ def request_void(payment: Payment | None, *, order_id: OrderId) -> tuple[Payment
 
 
 def request_refund(
-    payment: Payment | None, *, refund_id: str, amount_minor: int, currency: Currency, reason: str
+    payment: Payment | None,
+    *,
+    refund_id: str,
+    amount_minor: int,
+    currency: Currency,
+    reason: str,
+    promised: Mapping[str, int] = MappingProxyType({}),
 ) -> tuple[PaymentEvent, ...]:
     """Decide to give captured money back; after a failure, once more.
+
+    Args:
+        payment: as it is.
+        refund_id: which refund.
+        amount_minor: how much of it.
+        currency: the payment's.
+        reason: in words.
+        promised: other refunds that are owed by now and may not be asked for yet: they come first.
 
     Raises:
         DomainError: `refund_above_captured` where what was and will be refunded would be above
@@ -131,8 +148,9 @@ def request_refund(
             )
         if before.outcome is not Outcome.FAILED:
             return ()
-    if amount_minor > payment.refundable_minor:
-        raise _refund_above(payment.refundable_minor)
+    left_minor = payment.unpromised_minor(promised)
+    if amount_minor > left_minor:
+        raise _refund_above(left_minor)
     asked = RefundRequested(payment.order_id, refund_id, amount_minor, reason)
     if amount_minor == 0:
         return (asked, PaymentRefunded(payment.order_id, refund_id, 0))

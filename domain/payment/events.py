@@ -17,6 +17,7 @@ class DeclineCode(StrEnum):
     FRAUD = "fraud"
     ACTION_NOT_TAKEN = "action_not_taken"
     UNKNOWN_TOKEN = "unknown_token"  # noqa: S105
+    UNSUPPORTED_CURRENCY = "unsupported_currency"
     OTHER = "other"
 
 

@@ -1,7 +1,8 @@
 """The rules of returns: one verb per decision, (states, facts) -> events, or a DomainError.
 
 Rules: a piece comes back once, and only after it was delivered; what comes is at most what was
-asked for, in as many receipts as it takes; and each receipt is refunded once.
+asked for, in as many receipts as it takes; and each receipt is refunded once, with what its pieces
+are worth or, where less of what was taken is left, with that.
 """
 
 from collections.abc import Sequence
@@ -121,26 +122,33 @@ def receive(
     *,
     return_id: ReturnId,
     lines: Sequence[LineToReceive],
-    refund_minor: int,
+    worth_minor: int,
+    left_minor: int,
 ) -> tuple[ReturnEvent, ...]:
-    """Decide that pieces have come.
+    """Decide that pieces have come, and how much is owed for them.
 
     Args:
         order: whose return it is.
         returns: all of its returns.
         return_id: the return that they belong to.
         lines: what has come.
-        refund_minor: what is owed for `received_lines` of the same, in the order's currency;
+        worth_minor: what was taken for `received_lines` of the same, in the order's currency;
             0 where the money was never ours.
+        left_minor: what may still be given back of all that was taken.
 
     Raises:
         DomainError: as `received_lines`; `amount_negative`, `total_too_large`.
     """
     come = received_lines(order, returns, return_id=return_id, lines=lines)
-    check_amount(refund_minor, "/refund_minor")
+    check_amount(worth_minor, "/refund_minor")
+    refund_minor = min(worth_minor, left_minor)
     _, one = _find(returns, return_id)
     number = len(one.receipts) + 1
-    return (ReturnReceived(order.order_id, return_id, number, come, refund_minor),)
+    return (
+        ReturnReceived(
+            order.order_id, return_id, number, come, refund_minor, worth_minor - refund_minor
+        ),
+    )
 
 
 def refund(

@@ -57,6 +57,7 @@ class ReturnReceived:
     Attributes:
         receipt_number: from 1 in this return.
         refund_minor: what is owed for these pieces.
+        withheld_minor: what they are worth beyond that: it was given back before, as by hand.
     """
 
     order_id: OrderId
@@ -64,6 +65,7 @@ class ReturnReceived:
     receipt_number: int
     lines: tuple[ReceivedLine, ...]
     refund_minor: int
+    withheld_minor: int
 
 
 @dataclass(frozen=True, slots=True)

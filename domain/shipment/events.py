@@ -128,6 +128,15 @@ class EstimatedDeliveryChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class ProofOfDeliveryReceived:
+    """It came after the delivery was told. Attributes: proof: as in `ShipmentDelivered`."""
+
+    order_id: OrderId
+    shipment_id: ShipmentId
+    proof: str
+
+
+@dataclass(frozen=True, slots=True)
 class ShipmentCancelled:
     """It was not dispatched, and its pieces may go into another parcel."""
 
@@ -146,5 +155,6 @@ ShipmentEvent: TypeAlias = (
     | ShipmentDelivered
     | ShipmentReturnedToSender
     | EstimatedDeliveryChanged
+    | ProofOfDeliveryReceived
     | ShipmentCancelled
 )

@@ -16,6 +16,7 @@ from domain.shipment.events import (
     DeliveryAttempted,
     DeliveryExceptionRaised,
     EstimatedDeliveryChanged,
+    ProofOfDeliveryReceived,
     ShipmentCancelled,
     ShipmentCreated,
     ShipmentDelivered,
@@ -60,6 +61,7 @@ class Shipment:
     Attributes:
         carrier, tracking_number: known once it is dispatched.
         scans: in the order of `scanned_at`.
+        proof: the carrier's reference of a signature or a photograph.
     """
 
     shipment_id: ShipmentId
@@ -69,6 +71,7 @@ class Shipment:
     tracking_number: str | None = None
     estimated_delivery: datetime | None = None
     scans: tuple[KnownScan, ...] = ()
+    proof: str | None = None
 
     @property
     def tracking(self) -> TrackingStatus | None:
@@ -134,6 +137,7 @@ def _moved(
     event: (
         ShipmentDispatched
         | EstimatedDeliveryChanged
+        | ProofOfDeliveryReceived
         | ShipmentCancelled
         | ShipmentTrackingUpdated
         | _Told
@@ -150,6 +154,8 @@ def _moved(
             )
         case EstimatedDeliveryChanged():
             return replace(shipment, estimated_delivery=event.estimated_delivery)
+        case ProofOfDeliveryReceived():
+            return replace(shipment, proof=event.proof)
         case ShipmentCancelled():
             return replace(shipment, status=ShipmentStatus.CANCELLED)
         case _:
@@ -159,13 +165,13 @@ def _moved(
 def _scanned(shipment: Shipment, event: ShipmentTrackingUpdated | _Told) -> Shipment:
     says = event.status if isinstance(event, ShipmentTrackingUpdated) else _SAYS[type(event)]
     scan = KnownScan(event.code, event.scanned_at, says)
-    status = shipment.status
+    status, proof = shipment.status, shipment.proof
     if isinstance(event, ShipmentDelivered):
-        status = ShipmentStatus.DELIVERED
+        status, proof = ShipmentStatus.DELIVERED, event.proof
     if isinstance(event, ShipmentReturnedToSender):
         status = ShipmentStatus.RETURNED_TO_SENDER
     in_order = tuple(sorted((*shipment.scans, scan), key=attrgetter("scanned_at")))
-    return replace(shipment, status=status, scans=in_order)
+    return replace(shipment, status=status, scans=in_order, proof=proof)
 
 
-SHIPMENTS: Aggregate[Shipments, ShipmentEvent] = Aggregate("shipments.v1", Shipments, evolve)
+SHIPMENTS: Aggregate[Shipments, ShipmentEvent] = Aggregate("shipments.v2", Shipments, evolve)

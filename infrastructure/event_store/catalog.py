@@ -80,6 +80,7 @@ from domain.shipment.events import (
     DeliveryAttempted,
     DeliveryExceptionRaised,
     EstimatedDeliveryChanged,
+    ProofOfDeliveryReceived,
     ShipmentCancelled,
     ShipmentCreated,
     ShipmentDelivered,
@@ -142,6 +143,11 @@ def _not_fulfilled_here(data: dict[str, Any]) -> dict[str, Any]:
     return {**data, "fulfilled_here": False}
 
 
+def _nothing_withheld(data: dict[str, Any]) -> dict[str, Any]:
+    """Lead a receipt to version 2; before it what pieces are worth was owed, whatever was left."""
+    return {**data, "withheld_minor": 0}
+
+
 CATALOG = Catalog(
     current={
         "fulfilment.started.v1": FulfilmentStarted,
@@ -197,7 +203,7 @@ CATALOG = Catalog(
         "payment.chargeback_received.v1": ChargebackReceived,
         "return.requested.v1": ReturnRequested,
         "return.approved.v1": ReturnApproved,
-        "return.received.v1": ReturnReceived,
+        "return.received.v2": ReturnReceived,
         "return.refunded.v1": ReturnRefunded,
         "return.cancelled.v1": ReturnCancelled,
         "shipment.created.v1": ShipmentCreated,
@@ -207,6 +213,7 @@ CATALOG = Catalog(
         "shipment.delivery_attempted.v1": DeliveryAttempted,
         "shipment.delivery_exception_raised.v1": DeliveryExceptionRaised,
         "shipment.delivered.v1": ShipmentDelivered,
+        "shipment.proof_of_delivery_received.v1": ProofOfDeliveryReceived,
         "shipment.returned_to_sender.v1": ShipmentReturnedToSender,
         "shipment.estimated_delivery_changed.v1": EstimatedDeliveryChanged,
         "shipment.cancelled.v1": ShipmentCancelled,
@@ -215,5 +222,6 @@ CATALOG = Catalog(
         "order.placed.v1": ("order.placed.v2", _not_fulfilled_here),
         "order.lines_cancelled.v1": ("order.lines_cancelled.v2", _without_reason_code),
         "order.cancelled.v1": ("order.cancelled.v2", _without_reason_code),
+        "return.received.v1": ("return.received.v2", _nothing_withheld),
     },
 )

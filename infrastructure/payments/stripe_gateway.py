@@ -4,9 +4,9 @@ Each request has our idempotency key; Stripe answers the same key with the same 
 least, and the key is kept in the metadata too, so that an attempt is found again after that. Only
 Stripe's codes are passed on, never its texts, which may quote what was sent.
 
-Several captures of one authorization need Stripe's multicapture, which an account must have
-(https://docs.stripe.com/payments/multicapture). Without it the first capture releases the rest, and
-a later one is refused for good.
+Several captures of one authorization need Stripe's multicapture, which an account must have, for
+cards of some networks and up to 50 captures (https://docs.stripe.com/payments/multicapture).
+Without it the first capture releases the rest, and a later one is refused for good.
 """
 
 from collections.abc import Iterator, Mapping
@@ -37,7 +37,13 @@ from commands.payment.gateway import (
 from domain.ids import OrderId
 from domain.money import Currency
 from domain.payment.events import DeclineCode
-from infrastructure.payments.stripe_words import decline, from_stripe, intent_status, to_stripe
+from infrastructure.payments.stripe_words import (
+    decline,
+    from_stripe,
+    intent_status,
+    is_chargeable,
+    to_stripe,
+)
 
 MOST_LISTED = 1_000
 PAGE = 100
@@ -85,6 +91,8 @@ class StripeGateway:
     async def authorize(
         self, *, order_id: OrderId, attempt: int, amount_minor: int, currency: Currency, token: str
     ) -> AuthorizationStatus:
+        if not is_chargeable(currency):
+            return Declined(DeclineCode.UNSUPPORTED_CURRENCY, f"amounts in {currency}")
         key = authorization_key(order_id, attempt)
         asked: dict[str, Any] = {
             "amount": to_stripe(amount_minor, currency),

@@ -10,11 +10,15 @@ from commands.payment.gateway import (
     GatewayUnknownError,
     Released,
 )
-from domain.money import Currency
+from domain.money import CURRENCY_EXPONENTS, Currency
 from domain.payment.events import DeclineCode
 
 HUNDREDFOLD = frozenset({"ISK", "UGX"})
 """No decimals in ISO 4217, two at Stripe: https://docs.stripe.com/currencies#special-cases."""
+WHOLE_ONLY = frozenset({"MGA"})
+"""Two decimals in ISO 4217, none at Stripe: https://docs.stripe.com/currencies#zero-decimal."""
+MOST_DECIMALS = 2
+"""Of three Stripe wants the last to be 0 (https://docs.stripe.com/currencies#three-decimal)."""
 
 _DECLINE_CODES = {
     "insufficient_funds": DeclineCode.INSUFFICIENT_FUNDS,
@@ -28,6 +32,14 @@ _DECLINE_CODES = {
     "generic_decline": DeclineCode.CARD_DECLINED,
     "card_declined": DeclineCode.CARD_DECLINED,
 }
+
+
+def is_chargeable(currency: Currency) -> bool:
+    """Whether every amount of it can be said to Stripe.
+
+    Where only some can, an order could be authorized whose parcels' shares can't be captured.
+    """
+    return currency not in WHOLE_ONLY and CURRENCY_EXPONENTS[currency] <= MOST_DECIMALS
 
 
 def to_stripe(amount_minor: int, currency: Currency) -> int:

@@ -22,7 +22,7 @@ from infrastructure.settings import Settings
 LOOK_EVERY_S = 0.5
 CANCEL_AGAIN_S = 1.0
 Chore: TypeAlias = Callable[[], Awaitable[int]]
-"""Does what is due now, and gives how much that was; asked again at once while it is any."""
+"""Does or begins what is due, and gives how much that was; asked again at once while it is any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Running:
 
     Attributes:
         chores: what it does beside reacting, such as its timers.
-        news: set where there is something to do for a chore, which else looks from time to time.
+        news: set where there is something to do for the chore, which else looks from time to time.
     """
 
     service: Service
@@ -70,9 +70,9 @@ async def _work(settings: Settings, wire: Wire, stopping: threading.Event, healt
         reader = composition.order_reader(settings.store, pool_size=2)
         reactions = Reactions(running.service, reader, tasks)
         consuming = consume(settings.kafka, running.service.name, reactions.batch, stopping, health)
-        chores = [
-            _repeat(one, stopping, running.news) for one in (reactions.retry, *running.chores)
-        ]
+        chores = [_repeat(one, stopping, running.news) for one in running.chores]
+        # It has no share in the news: whoever clears them would take them from a chore.
+        chores.append(_repeat(reactions.retry, stopping, asyncio.Event()))
         try:
             await _until_one_fails([consuming, *chores])
         finally:
@@ -81,11 +81,11 @@ async def _work(settings: Settings, wire: Wire, stopping: threading.Event, healt
 
 async def _repeat(chore: Chore, stopping: threading.Event, news: asyncio.Event) -> None:
     while not stopping.is_set():
+        news.clear()  # before it looks, so that what comes while it does is not missed
         if not await chore():
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_EVERY_S):
                     await news.wait()
-            news.clear()
 
 
 async def _until_one_fails(works: Sequence[Coroutine[Any, Any, None]]) -> None:

@@ -14,6 +14,7 @@ from domain.shipment.events import (
     DeliveryAttempted,
     DeliveryExceptionRaised,
     EstimatedDeliveryChanged,
+    ProofOfDeliveryReceived,
     ShipmentCancelled,
     ShipmentCreated,
     ShipmentDelivered,
@@ -38,6 +39,13 @@ _Scan: TypeAlias = (
     | DeliveryExceptionRaised
     | ShipmentDelivered
     | ShipmentReturnedToSender
+)
+_Later: TypeAlias = (
+    ShipmentDispatched
+    | EstimatedDeliveryChanged
+    | ProofOfDeliveryReceived
+    | ShipmentCancelled
+    | _Scan
 )
 _WORDS: Mapping[TrackingStatus, str] = {
     TrackingStatus.PRE_TRANSIT: "Announced to the carrier",
@@ -88,7 +96,7 @@ def _created(event: ShipmentCreated) -> Body:
 
 def _moved(
     parcel: Body,
-    event: ShipmentDispatched | EstimatedDeliveryChanged | ShipmentCancelled | _Scan,
+    event: _Later,
     recorded: Recorded[DomainEvent],
 ) -> Body:
     match event:
@@ -102,6 +110,8 @@ def _moved(
             }
         case EstimatedDeliveryChanged():
             return parcel | {"estimated_delivery": timestamp(event.estimated_delivery)}
+        case ProofOfDeliveryReceived():
+            return parcel | {"proof": event.proof}
         case ShipmentCancelled():
             return parcel | {"status": str(ShipmentStatus.CANCELLED)}
         case ShipmentDelivered():
@@ -110,10 +120,10 @@ def _moved(
                 "delivered_at": timestamp(event.scanned_at),
                 "proof": event.proof,
             }
-        case ShipmentReturnedToSender():
-            return _scanned(parcel, event) | {"status": str(ShipmentStatus.RETURNED_TO_SENDER)}
         case _:
-            return _scanned(parcel, event)
+            back = isinstance(event, ShipmentReturnedToSender)
+            status = ShipmentStatus.RETURNED_TO_SENDER if back else parcel["status"]
+            return _scanned(parcel, event) | {"status": str(status)}
 
 
 def _scanned(parcel: Body, event: _Scan) -> Body:
@@ -147,7 +157,7 @@ def _status(event: _Scan) -> TrackingStatus:
 
 def _tell(
     body: Body,
-    event: ShipmentDispatched | EstimatedDeliveryChanged | ShipmentCancelled | _Scan,
+    event: _Later,
     before: Body,
     recorded: Recorded[DomainEvent],
 ) -> None:
@@ -161,6 +171,8 @@ def _tell(
     elif isinstance(event, EstimatedDeliveryChanged):
         day = f"{event.estimated_delivery:%Y-%m-%d}"
         tell(body, recorded, "estimated_delivery_changed", f"Expected to arrive on {day}")
+    elif isinstance(event, ProofOfDeliveryReceived):
+        tell(body, recorded, "proof_of_delivery_received", "Proof of delivery received")
     elif _is_news(event, before):
         at, status = timestamp(event.scanned_at), _status(event)
         where = "" if event.place is None else f" in {event.place}"

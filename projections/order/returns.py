@@ -4,6 +4,7 @@ from typing import TypeAlias, assert_never
 
 from domain.envelope import Recorded
 from domain.events import DomainEvent
+from domain.money import Currency, Money
 from domain.returns.events import (
     ReturnApproved,
     ReturnCancelled,
@@ -26,7 +27,7 @@ def change(body: Body, event: ReturnEvent, recorded: Recorded[DomainEvent]) -> N
         body["returns"] = [
             _moved(one, event) if one["return_id"] == return_id else one for one in body["returns"]
         ]
-    told = _words(event)
+    told = _words(event, Currency(body["currency"]))
     if told is not None:
         tell(body, recorded, *told)
 
@@ -96,7 +97,7 @@ def _changes(one: Body, event: _Later) -> Body:
             assert_never(event)
 
 
-def _words(event: ReturnEvent) -> tuple[str, str] | None:
+def _words(event: ReturnEvent, currency: Currency) -> tuple[str, str] | None:
     """Give a step of the timeline. That money is back is told by the payment."""
     match event:
         case ReturnRequested():
@@ -104,7 +105,11 @@ def _words(event: ReturnEvent) -> tuple[str, str] | None:
         case ReturnApproved():
             return "return_approved", "Return approved"
         case ReturnReceived():
-            return "return_received", f"{pieces(event.lines)} received back"
+            text = f"{pieces(event.lines)} received back"
+            if event.withheld_minor:
+                before = Money(event.withheld_minor, currency)
+                text += f"; {before} of what was paid for it was given back before"
+            return "return_received", text
         case ReturnCancelled():
             return "return_cancelled", f"Return cancelled: {event.reason}"
         case ReturnRefunded():

@@ -90,6 +90,7 @@ def shipment_of(parcel: Body) -> Shipment:
             KnownScan(scan["code"], _time(scan["at"]), TrackingStatus(scan["status"]))
             for scan in parcel["scans"][-1:]
         ),
+        proof=parcel["proof"],
     )
 
 

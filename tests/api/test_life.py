@@ -168,7 +168,7 @@ def test_a_return_comes_in_parts_and_says_what_is_owed(api: Api, order: OrderId)
     assert api.post(f"/v1/returns/{name}/receipts", come).status_code == 202
     too_much = api.post(f"/v1/returns/{name}/receipts", come)
     assert_problem(too_much, 409, "illegal_transition")  # all of it has come
-    receipts = [one.event for one in api.store.log if one.type == "return.received.v1"]
+    receipts = [one.event for one in api.store.log if one.type == "return.received.v2"]
     assert [getattr(one, "refund_minor", None) for one in receipts] == [1_000, 1_000]
 
 

@@ -13,7 +13,7 @@ from cryptography.exceptions import InvalidTag
 
 from domain.envelope import Actor, Envelope, Role
 from domain.events import DomainEvent
-from domain.ids import ClientId, CustomerId, OrderId, OrderNumber, Sku, StreamId
+from domain.ids import ClientId, CustomerId, OrderId, OrderNumber, ReturnId, Sku, StreamId
 from domain.money import Currency
 from domain.order.events import (
     CancelledLine,
@@ -26,6 +26,7 @@ from domain.order.events import (
     PaymentMethod,
 )
 from domain.personal import FORGOTTEN, SEALED, Address, PersonalData
+from domain.returns.events import ReceivedLine, ReturnReceived
 from infrastructure.event_store.catalog import CATALOG, Catalog, UnknownEventTypeError
 from infrastructure.event_store.mapper import EventMapper, LogEntry, event_hash
 from infrastructure.event_store.sealing import DataKeys, KeyMissingError
@@ -69,6 +70,9 @@ EXPECTED: dict[str, DomainEvent] = {
     ),
     "order.cancelled.v1": OrderCancelled(ORDER_ID, "changed my mind", CancelReason.OTHER),
     "order.cancelled.v2": OrderCancelled(ORDER_ID, "changed my mind", CancelReason.CUSTOMER),
+    "return.received.v1": ReturnReceived(
+        ORDER_ID, ReturnId(UUID(int=2)), 14, (ReceivedLine(11, Sku("some sku"), 8, 7),), 12, 0
+    ),
     "order.personal_data_forgotten.v1": OrderPersonalDataForgotten(ORDER_ID),
 }
 """What each golden file is read as, by this version's classes."""

@@ -112,6 +112,52 @@ async def test_without_multicapture_a_second_capture_is_refused_for_good(stripe:
     assert answers[1].final
 
 
+async def test_with_multicapture_each_parcel_takes_its_part_and_the_last_one_the_rest(
+    emulator_url: str, stripe: Stripe
+) -> None:
+    config = StripeConfig(API_KEY, SECRET, api_base=emulator_url, multicapture=True)
+    gateway = StripeGateway(config)
+    several = Stripe(gateway, stripe.http, stripe.tokens)
+    order_id, reference = await hold(several)
+    for name, amount_minor, last, taken_minor in (
+        ("p1", 400, False, 400),
+        ("p2", 600, True, 1_000),
+    ):
+        answer = await several.gateway.capture(
+            reference=reference,
+            amount_minor=amount_minor,
+            currency=GBP,
+            key=capture_key(order_id, name, 1),
+            last=last,
+        )
+        assert answer == Moved(amount_minor)
+        record = await look_up(several, order_id, reference)
+        assert (record.status, record.captured_minor) == (
+            Authorized(reference, 1_000),
+            taken_minor,
+        )
+    beyond = await several.gateway.capture(
+        reference=reference,
+        amount_minor=1,
+        currency=GBP,
+        key=capture_key(order_id, "p3", 1),
+        last=True,
+    )
+    assert isinstance(beyond, Refused)
+    await gateway.close()
+
+
+@pytest.mark.parametrize("code", ["KWD", "TND", "MGA", "CLF"])
+async def test_a_currency_whose_amounts_can_not_all_be_said_is_refused_before_charging(
+    stripe: Stripe, code: str
+) -> None:
+    order_id = OrderId(uuid4())
+    answer = await authorize(stripe, order_id, currency=Currency(code))
+    assert isinstance(answer, Declined)
+    assert answer.decline_code is DeclineCode.UNSUPPORTED_CURRENCY
+    assert await look_up(stripe, order_id) is None
+
+
 async def test_the_webhook_that_the_provider_sends_itself_is_understood(stripe: Stripe) -> None:
     came: asyncio.Queue[tuple[dict[str, str], bytes]] = asyncio.Queue()
 

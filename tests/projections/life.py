@@ -110,13 +110,14 @@ SHIPMENTS: Sequence[s.ShipmentEvent] = (
     s.ShipmentCreated(ORDER_ID, THREE, (s.ShippedLine(2, B, 1),)),
     s.ShipmentDispatched(ORDER_ID, THREE, "DHL", None, hour(40)),
     s.ShipmentReturnedToSender(ORDER_ID, THREE, "RT", hour(30), None),
+    s.ProofOfDeliveryReceived(ORDER_ID, ONE, "sig-1"),
 )
 RETURNS: Sequence[r.ReturnEvent] = (
     r.ReturnRequested(
         ORDER_ID, RETURN, (r.ReturnedLine(1, A, 2),), r.ReturnReason.DEFECTIVE, "broken"
     ),
     r.ReturnApproved(ORDER_ID, RETURN),
-    r.ReturnReceived(ORDER_ID, RETURN, 1, (r.ReceivedLine(1, A, 1, 1),), 80),
+    r.ReturnReceived(ORDER_ID, RETURN, 1, (r.ReceivedLine(1, A, 1, 1),), 80, 0),
     r.ReturnRefunded(ORDER_ID, RETURN, 1, 80),
     r.ReturnCancelled(ORDER_ID, RETURN, "kept one"),
 )

@@ -1,6 +1,7 @@
 """What each context's events make of the document, event by event."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from domain.fulfilment.events import Step
 from domain.fulfilment.overview import facts_of
 from domain.order.state import OrderStatus
 from domain.payment import events as p
+from domain.returns.events import ReturnReceived
 from domain.shipment import events as s
 from domain.shipment.events import TrackingStatus
 from projections.order.body import Body, timestamp
@@ -180,6 +182,10 @@ def test_a_parcel_shows_where_it_is_whatever_scan_comes_late() -> None:
     assert parcel["scans"][-1]["at"] == timestamp(hour(11))
     assert (parcel["delivered_at"], parcel["proof"]) == (timestamp(hour(10)), "sig-1")
     assert (parcel["carrier"], parcel["tracking_number"]) == ("Royal Mail", "RM1")
+    proof = s.ProofOfDeliveryReceived(ORDER_ID, ONE, "sig-2")
+    told = document(("shipments", (*SHIPMENTS, proof))).body
+    assert told["shipments"][0]["proof"] == "sig-2"
+    assert told["timeline"][-1]["code"] == "proof_of_delivery_received"
 
 
 @given(st.permutations(range(30)))
@@ -210,6 +216,7 @@ def test_customers_read_where_their_parcels_are_but_not_what_came_late() -> None
         "1 piece being packed",
         "1 piece sent with DHL",
         "On its way back to the sender",
+        "Proof of delivery received",
     ]
 
 
@@ -226,6 +233,15 @@ def test_a_return_shows_what_came_and_what_was_given_back() -> None:
         "1 piece received back",
         "Return cancelled: kept one",
     ]
+
+
+def test_a_customer_reads_why_less_is_given_back_for_a_return() -> None:
+    asked, approved, received, *_ = RETURNS
+    assert isinstance(received, ReturnReceived)
+    less = replace(received, refund_minor=30, withheld_minor=50)
+    assert texts(document(("returns", (asked, approved, less))))[-1] == (
+        "1 piece received back; 0.50 GBP of what was paid for it was given back before"
+    )
 
 
 def test_an_order_without_a_saga_waits_for_nothing() -> None:

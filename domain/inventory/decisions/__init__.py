@@ -7,7 +7,7 @@ What is decided for an order concerns several streams at once, and is stored in 
 
 from domain.inventory.decisions.changes import NOTHING, Changes
 from domain.inventory.decisions.holding import commit, expire, release, release_unwanted
-from domain.inventory.decisions.moving import restock, ship
+from domain.inventory.decisions.moving import require_there, restock, ship
 from domain.inventory.decisions.reserving import WantedLine, reserve
 from domain.inventory.decisions.shelf import adjust, list_item, receive
 
@@ -22,6 +22,7 @@ __all__ = [
     "receive",
     "release",
     "release_unwanted",
+    "require_there",
     "reserve",
     "restock",
     "ship",

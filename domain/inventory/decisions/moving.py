@@ -54,16 +54,36 @@ def ship(
             f"the order's stock is {allocation.status}",
             extra={"allocation_status": str(allocation.status)},
         )
-    shelves = {(item.sku, item.location): item for item in items}
-    leaving: list[AllocatedLine] = []
-    for number, quantity in sorted(_add_up([(line.line_number, line.quantity) for line in lines])):
-        leaving += _leave(allocation, shelves, number, quantity)
+    leaving = require_there(items, allocation, lines=lines)
     return together(
         of_lines(StockShipped, allocation.order_id, leaving),
         AllocationShipped(
             order_id=allocation.order_id, shipment_id=shipment_id, lines=tuple(leaving)
         ),
     )
+
+
+def require_there(
+    items: Sequence[StockItem], allocation: Allocation, *, lines: Sequence[ShippedLine]
+) -> Sequence[AllocatedLine]:
+    """Give from where pieces of an order would leave, if all of them left now.
+
+    Args:
+        items: those that hold something for the order.
+        allocation: the order's.
+        lines: the pieces of all of its parcels that have left no shelf yet.
+
+    Raises:
+        DomainError: `quantity_above_allocated`; `stock_not_received` where backordered pieces have
+            not come yet.
+    """
+    shelves = {(item.sku, item.location): item for item in items}
+    pieces = sorted(_add_up([(line.line_number, line.quantity) for line in lines]))
+    return [
+        place
+        for number, quantity in pieces
+        for place in _leave(allocation, shelves, number, quantity)
+    ]
 
 
 def restock(allocation: Allocation, *, subject: str, lines: Sequence[ReceivedLine]) -> Changes:

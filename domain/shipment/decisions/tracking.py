@@ -3,7 +3,8 @@
 Rules: a scan that was recorded is not recorded again; (code, scanned_at) tells it from others of
 its parcel. The first scan that ends the way of a parcel (delivered, or returned to sender) ends
 it for good: `ShipmentDelivered` and `ShipmentReturnedToSender` are decided once, and a later end
-is only noted. And of estimates that of the newest scan counts.
+is only noted; but a proof of the delivery that comes after it is kept, the first one. And of
+estimates that of the newest scan counts.
 """
 
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from domain.shipment.events import (
     DeliveryAttempted,
     DeliveryExceptionRaised,
     EstimatedDeliveryChanged,
+    ProofOfDeliveryReceived,
     ShipmentDelivered,
     ShipmentEvent,
     ShipmentOutForDelivery,
@@ -70,12 +72,15 @@ def record_scan(
     if scan.scanned_at > now + AHEAD:
         # It would stand last for years, and every true scan would be older news.
         raise DomainError("scanned_in_future", "this has not happened yet", field="/scanned_at")
-    estimate = _estimate_of(found.order_id, shipment, scan)
+    beside = (
+        *_proof_of(found.order_id, shipment, scan),
+        *_estimate_of(found.order_id, shipment, scan),
+    )
     if shipment.knows(scan.code, scan.scanned_at):
-        return estimate
+        return beside
     if len(shipment.scans) >= MOST_SCANS:
         raise DomainError("too_many_scans", f"a parcel has at most {MOST_SCANS} scans")
-    return (_event_of(found.order_id, shipment, scan), *estimate)
+    return (_event_of(found.order_id, shipment, scan), *beside)
 
 
 def change_estimate(
@@ -91,6 +96,15 @@ def change_estimate(
     if estimated_delivery == shipment.estimated_delivery:
         return ()
     return (EstimatedDeliveryChanged(found.order_id, shipment_id, estimated_delivery),)
+
+
+def _proof_of(order_id: OrderId, shipment: Shipment, scan: Scan) -> tuple[ShipmentEvent, ...]:
+    arrived = shipment.status is ShipmentStatus.DELIVERED
+    if scan.proof is None or scan.status is not TrackingStatus.DELIVERED or not arrived:
+        return ()
+    if shipment.proof is not None:
+        return ()
+    return (ProofOfDeliveryReceived(order_id, shipment.shipment_id, scan.proof),)
 
 
 def _estimate_of(order_id: OrderId, shipment: Shipment, scan: Scan) -> tuple[ShipmentEvent, ...]:

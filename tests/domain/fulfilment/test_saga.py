@@ -432,6 +432,15 @@ def test_before_it_completes_what_was_taken_becomes_what_is_owed(
     ) == then(started(step, subject, due_at=seconds(TIMING.answer_s)))
 
 
+def test_what_the_bank_took_back_is_not_given_back_once_more() -> None:
+    events: list[FulfilmentEvent] = [*SENT, done(Step.CAPTURE, "p1"), done(Step.DELIVER, "p1")]
+    payment = replace(CAPTURED, captures={"p1": 600}, charged_back_minor=600)
+    delivered = parcel(ParcelStatus.DELIVERED)
+    assert look(
+        events, here(CONFIRMED), allocation=SHIPPED, payment=payment, parcels=(delivered,)
+    ) == then(FulfilmentCompleted(ORDER_ID), order=[OrderCompleted(ORDER_ID)])
+
+
 # Undoing.
 
 

@@ -207,6 +207,33 @@ def test_refunds_are_never_above_what_was_captured(events: tuple[PaymentEvent, .
     assert give_back(payment, 59)
 
 
+@pytest.mark.parametrize(
+    ("later", "left_minor"),
+    [
+        ((), 60),
+        ((RefundRequested(ORDER_ID, "receipt", 40, "x"),), 60),
+        (refund("receipt", 40), 60),
+        ((*refund("receipt", 40), RefundFailed(ORDER_ID, "receipt", "")), 60),
+        (refund("another", 10), 50),
+    ],
+)
+def test_what_is_promised_for_a_return_is_not_given_back_by_hand(
+    later: tuple[PaymentEvent, ...], left_minor: int
+) -> None:
+    payment = given(*AUTHORIZED, *capture("p1", 100), *later)
+    by_hand = partial(
+        decisions.request_refund,
+        payment,
+        refund_id="manual",
+        currency=GBP,
+        reason="x",
+        promised={"receipt": 40},
+    )
+    assert by_hand(amount_minor=left_minor)
+    error = refused(lambda: by_hand(amount_minor=left_minor + 1))
+    assert error.extra == {"refundable_minor": left_minor}
+
+
 def test_money_that_was_only_authorized_is_not_refunded() -> None:
     for payment in (None, given(*AUTHORIZED)):
         assert refused(partial(give_back, payment)).code == "refund_above_captured"

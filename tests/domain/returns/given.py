@@ -35,7 +35,7 @@ def approved(return_id: ReturnId = R1) -> ReturnApproved:
 
 def received(return_id: ReturnId = R1, number: int = 1, quantity: int = 1) -> ReturnReceived:
     lines = (ReceivedLine(1, Sku("A"), quantity, 0),)
-    return ReturnReceived(ORDER_ID, return_id, number, lines, 100)
+    return ReturnReceived(ORDER_ID, return_id, number, lines, 100, 0)
 
 
 def refunded(return_id: ReturnId = R1, number: int = 1) -> ReturnRefunded:

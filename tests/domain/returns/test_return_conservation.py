@@ -98,7 +98,8 @@ class ReturnsOfAnOrder(RuleBasedStateMachine):
                 self.returns,
                 return_id=self.id_of(number),
                 lines=[LineToReceive(Sku(sku), quantity, restock=restock)],
-                refund_minor=100 * quantity,
+                worth_minor=100 * quantity,
+                left_minor=200,
             )
         )
 

@@ -55,10 +55,18 @@ def request(
 
 
 def receive(
-    returns: Returns | None, *lines: LineToReceive, refund_minor: int = 100
+    returns: Returns | None,
+    *lines: LineToReceive,
+    refund_minor: int = 100,
+    left_minor: int = 10_000,
 ) -> tuple[ReturnEvent, ...]:
     return decisions.receive(
-        confirmed(), returns, return_id=R1, lines=lines, refund_minor=refund_minor
+        confirmed(),
+        returns,
+        return_id=R1,
+        lines=lines,
+        worth_minor=refund_minor,
+        left_minor=left_minor,
     )
 
 
@@ -151,9 +159,22 @@ def test_pieces_are_received_only_while_an_approved_return_waits_for_some(
 
 def test_a_return_is_received_in_parts_each_with_its_refund() -> None:
     first = receive(asked(requested(), approved()), come(1, restock=1), refund_minor=40)
-    assert first == (ReturnReceived(ORDER_ID, R1, 1, (ReceivedLine(1, Sku("A"), 1, 1),), 40),)
+    assert first == (ReturnReceived(ORDER_ID, R1, 1, (ReceivedLine(1, Sku("A"), 1, 1),), 40, 0),)
     second = receive(asked(requested(), approved(), *first), come(1), refund_minor=60)
-    assert second == (ReturnReceived(ORDER_ID, R1, 2, (ReceivedLine(1, Sku("A"), 1, 0),), 60),)
+    assert second == (ReturnReceived(ORDER_ID, R1, 2, (ReceivedLine(1, Sku("A"), 1, 0),), 60, 0),)
+
+
+@pytest.mark.parametrize(
+    ("left_minor", "owed_minor", "withheld_minor"),
+    [(101, 100, 0), (100, 100, 0), (30, 30, 70), (0, 0, 100)],
+)
+def test_a_receipt_gives_back_at_most_what_is_left_and_says_what_is_missing(
+    left_minor: int, owed_minor: int, withheld_minor: int
+) -> None:
+    waiting = asked(requested(), approved())
+    [event] = receive(waiting, come(), refund_minor=100, left_minor=left_minor)
+    assert isinstance(event, ReturnReceived)
+    assert (event.refund_minor, event.withheld_minor) == (owed_minor, withheld_minor)
 
 
 def test_no_more_is_received_than_was_asked_for() -> None:
@@ -170,7 +191,8 @@ def test_pieces_of_a_line_that_nobody_sends_back_are_not_received() -> None:
             asked(requested(), approved()),
             return_id=R1,
             lines=[LineToReceive(Sku("B"), 1)],
-            refund_minor=0,
+            worth_minor=0,
+            left_minor=0,
         )
     )
     assert error.extra == {"remaining": 0}

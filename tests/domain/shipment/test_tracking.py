@@ -13,6 +13,7 @@ from domain.shipment.events import (
     DeliveryAttempted,
     DeliveryExceptionRaised,
     EstimatedDeliveryChanged,
+    ProofOfDeliveryReceived,
     ShipmentDelivered,
     ShipmentEvent,
     ShipmentOutForDelivery,
@@ -74,6 +75,25 @@ def told(*scans: Scan) -> Shipment:
 def test_each_tracking_status_has_its_event(status: TrackingStatus, event: ShipmentEvent) -> None:
     said = scan(status, code="C", place="Ulm", detail="d", proof="signature 7")
     assert record(on_its_way(), said) == (event,)
+
+
+def test_a_proof_that_comes_after_the_delivery_is_kept_once() -> None:
+    arrived = on_its_way(delivered())
+    same = scan(T.DELIVERED, code="DLV", proof="signature 7")
+    assert record(arrived, same) == (ProofOfDeliveryReceived(ORDER_ID, P1, "signature 7"),)
+    later = scan(T.DELIVERED, code="POD", place="Ulm", proof="signature 7")
+    noted, proof = record(arrived, later)
+    assert isinstance(noted, ShipmentTrackingUpdated)
+    assert proof == ProofOfDeliveryReceived(ORDER_ID, P1, "signature 7")
+    proven = after(arrived, (proof,))
+    assert record(proven, same) == ()
+    assert record(proven, scan(T.DELIVERED, code="DLV", proof="another")) == ()
+
+
+def test_what_is_no_delivery_proves_none() -> None:
+    assert record(on_its_way(came_back()), scan(T.DELIVERED, code="X", proof="p"))[1:] == ()
+    arrived = on_its_way(delivered())
+    assert record(arrived, scan(T.IN_TRANSIT, code="X", proof="p"))[1:] == ()
 
 
 def test_a_scan_that_is_told_twice_counts_once() -> None:

@@ -6,15 +6,17 @@ from collections import Counter
 
 import pytest
 
+from commands.inventory.stock import ListItem, list_item, receive_stock
 from commands.order.cancel import CancelOrder, cancel_order
 from domain.envelope import Role
 from domain.errors import DomainError
 from domain.ids import OrderId, Sku
+from domain.inventory.location import MAIN
 from domain.order.state import OrderStatus
 from domain.shipment.pieces import LineRequest
 from infrastructure.settings import Settings
 from tests.agreement import assert_agreement, read_books
-from tests.integration.services.orders import place, stock
+from tests.integration.services.orders import GBP, place, stock
 from tests.integration.services.town import Town, asks, open_town
 
 A, B = Sku("A"), Sku("B")
@@ -97,6 +99,34 @@ async def test_a_cancelled_order_gives_back_its_stock_and_its_money(
         assert answer.status == OrderStatus.CANCEL_PENDING
         await town.rest()
         assert await agree(town, database_url) == {"cancelled": 2}
+
+
+async def test_backordered_pieces_leave_once_they_have_come_and_not_before(
+    settings: Settings, database_url: str
+) -> None:
+    async with open_town(settings) as town:
+        late = ListItem(A, "A", 255, GBP, on_hand=2, allow_backorder=True)
+        await list_item(late, asks(), town.ports)
+        order = await place(town.ports, A=4)
+        await town.rest()
+        assert await status(town, order) == "confirmed"
+        first = await town.send(order, [LineRequest(A, 1)])
+        for pieces in (3, 2):  # inventory has not heard of the first parcel yet
+            with pytest.raises(DomainError) as refused:
+                await town.send(order, [LineRequest(A, pieces)])
+            assert refused.value.code == "stock_not_received"
+            await town.unpack_all(order)
+        second = await town.send(order, [LineRequest(A, 1)])
+        await town.rest()
+        with pytest.raises(DomainError):
+            await town.send(order, [LineRequest(A, 1)])
+        await town.unpack_all(order)
+        await receive_stock(A, MAIN, 2, asks(), town.ports)
+        third = await town.send(order, [LineRequest(A, 2)])
+        for parcel in (first, second, third):
+            await town.deliver(order, parcel)
+        await town.rest()
+        assert await agree(town, database_url) == {"completed": 1}
 
 
 async def test_of_a_dispatch_and_a_cancellation_that_race_exactly_one_wins(

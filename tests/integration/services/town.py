@@ -6,7 +6,7 @@ off in the middle of one, and goes on from where it last committed.
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,18 +19,20 @@ from psycopg_pool import AsyncConnectionPool
 from commands.order.change import Target
 from commands.order.file import OrderFile, load_files
 from commands.ports import Ports, Request
-from commands.shipment.packing import Dispatch, create_shipment, dispatch_shipment
+from commands.shipment.packing import Dispatch, cancel_shipment, create_shipment, dispatch_shipment
 from commands.shipment.tracking import record_scan
 from domain.envelope import Actor, Role
 from domain.ids import OrderId, ShipmentId
 from domain.shipment.decisions import Scan
 from domain.shipment.events import TrackingStatus
 from domain.shipment.pieces import LineRequest
+from domain.shipment.state import ShipmentStatus
 from infrastructure import composition
 from infrastructure.event_store.order_reader import OrderReader
 from infrastructure.event_store.recorder import EventLogRecorder, open_datastore
 from infrastructure.postgres.tasks import Tasks
 from infrastructure.services import fulfilment, inventory, payment
+from infrastructure.services.payment_calls import CALLS
 from infrastructure.services.reactions import Reactions
 from infrastructure.services.run import Parts, Running
 from infrastructure.settings import Settings
@@ -59,13 +61,19 @@ class _Worker:
 
 @dataclass(slots=True)
 class Town:
-    """Attributes: draw: where trouble comes from; None: there is none."""
+    """Services and a log.
+
+    Attributes:
+        draw: where trouble comes from; None: there is none.
+        patient: a round ends with the calls of the provider that it began; else they go on.
+    """
 
     parts: Parts
     recorder: EventLogRecorder
     workers: Sequence[_Worker]
     draw: random.Random | None = None
     cut: int = field(default=0)
+    patient: bool = True
 
     @property
     def ports(self) -> Ports:
@@ -84,6 +92,21 @@ class Town:
                 await asyncio.sleep(PAUSE_S)
         raise AssertionError("the services found no rest")
 
+    async def until(self, came: Callable[[], Awaitable[bool]]) -> None:
+        """Let the services work until something has come, whatever else is to be done."""
+        for _ in range(MOST_ROUNDS):
+            if await came():
+                return
+            await self.round()
+            await asyncio.sleep(PAUSE_S)
+        raise AssertionError("it never came")
+
+    async def round(self) -> None:
+        """Let each service look once; the leases of all that was taken run out."""
+        for worker in self.workers:
+            await self._round(worker)
+        await self._await_tasks()
+
     async def _round(self, worker: _Worker) -> bool:
         entries = self.recorder.read_log(after=worker.offset, limit=500)
         done = await self._survive(worker.reactions.batch(entries)) if entries else False
@@ -99,13 +122,21 @@ class Town:
     async def _survive(self, work: Any) -> Any:
         """Do it, unless it is cut off: then nobody knows how far it came (None)."""
         if self.draw is None or self.draw.random() > 0.3:
-            return (await work) or True
+            return (await self._to_its_end(work)) or True
         try:
             async with asyncio.timeout(self.draw.uniform(0, 0.03)):
-                return (await work) or True
+                return (await self._to_its_end(work)) or True
         except TimeoutError:
             self.cut += 1
             return None
+
+    async def _to_its_end(self, work: Any) -> Any:
+        """Do it, with the calls of the provider that it began; where it is cut off, so are they."""
+        done = await work
+        if self.patient:
+            calls = (one for one in asyncio.all_tasks() if one.get_name().startswith(CALLS))
+            await asyncio.gather(*calls)
+        return done
 
     async def _await_tasks(self) -> bool:
         """Say whether a task is due soon; the lease of whoever was cut off runs out at once."""
@@ -129,8 +160,22 @@ class Town:
         )
         return shipment_id
 
-    async def deliver(self, order_id: OrderId, shipment_id: ShipmentId) -> None:
-        scan = Scan(TrackingStatus.DELIVERED, "DEL", datetime.now(UTC), "London")
+    async def unpack_all(self, order_id: OrderId) -> None:
+        """Unpack the parcels that have not left."""
+        shipments = (await self.file(order_id)).shipments.state
+        for one in () if shipments is None else shipments.shipments:
+            if one.status is ShipmentStatus.CREATED:
+                target = Target(order_id)
+                await cancel_shipment(target, one.shipment_id, "x", asks(), self.ports)
+
+    async def deliver(
+        self,
+        order_id: OrderId,
+        shipment_id: ShipmentId,
+        status: TrackingStatus = TrackingStatus.DELIVERED,
+    ) -> None:
+        """End the way of a parcel."""
+        scan = Scan(status, "END", datetime.now(UTC), "London")
         await record_scan(Target(order_id), shipment_id, scan, asks(), self.ports)
 
 

@@ -1,0 +1,158 @@
+"""Makes the calls of the payment provider that are due, many at a time.
+
+Rule: a slow call takes up one place and holds up no other. Whoever makes a call has its task under
+a lease that is longer than the call may take; so a call that a crash cut off comes due again, and
+none is made twice at once.
+"""
+
+import asyncio
+from datetime import UTC, datetime
+from functools import partial
+from math import ldexp
+
+import structlog
+from prometheus_client import Counter
+
+from commands.payment.calls import Asked, NotYetError, make_call
+from commands.payment.gateway import GatewayUnknownError, PaymentGateway
+from domain.errors import DomainError
+from domain.ids import OrderId, payment_stream
+from domain.order.events import OrderPlaced
+from domain.payment.open_calls import Authorize, Call, open_calls
+from domain.payment.state import PAYMENT, Payment
+from infrastructure.event_store.order_reader import OrderReader
+from infrastructure.postgres import tasks as tasks_table
+from infrastructure.postgres.tasks import Task
+from infrastructure.services.run import Parts
+
+CALLS = "payment.calls"
+AT_ONCE = 32
+"""Calls that are under way at one time."""
+CALL_WITHIN_S = 30.0
+"""A call with all that is read before it and stored after it, but for its task."""
+POOL_WITHIN_S = 5.0
+LEASE_S = CALL_WITHIN_S + 2 * (POOL_WITHIN_S + tasks_table.WITHIN_S)
+"""The call, and the two statements that take its task and end it: then whoever had it is dead, and
+somebody else asks what came of it."""
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 2.0, 300.0
+
+_log = structlog.get_logger(__name__)
+_calls = Counter("ordertrail_payment_calls", "Calls of the provider, by what came", ["outcome"])
+
+
+class Calls:
+    """The calls of one process. They end with `group`, and the first that fails ends it.
+
+    Attributes:
+        news: set where a call is to be made, or there is room again for one.
+    """
+
+    def __init__(
+        self,
+        parts: Parts,
+        gateway: PaymentGateway,
+        reader: OrderReader,
+        group: asyncio.TaskGroup,
+    ) -> None:
+        self._ports = parts.ports
+        self._tasks = parts.tasks
+        self._gateway = gateway
+        self._reader = reader
+        self._group = group
+        self._under_way: set[str] = set()
+        self.news = asyncio.Event()
+
+    async def ask_for(self, order_id: OrderId, payment: Payment | None) -> None:
+        """Have the calls made that are open with a payment."""
+        now = datetime.now(UTC)
+        calls = [(_key(order_id, call), order_id, now) for call in open_calls(payment)]
+        await self._tasks.put(CALLS, calls)
+        if calls:
+            self.news.set()
+
+    async def begin(self) -> int:
+        """Begin the calls that are due, as far as there is room; give how many were begun."""
+        room = AT_ONCE - len(self._under_way)
+        due = await self._tasks.take(CALLS, lease_s=LEASE_S, limit=room) if room else ()
+        # One whose lease has run out while it is under way here is left to run out once more.
+        begun = [task for task in due if task.key not in self._under_way]
+        for task in begun:
+            self._under_way.add(task.key)
+            call = self._group.create_task(self._make(task), name=f"{CALLS}/{task.key}")
+            call.add_done_callback(partial(self._end, task.key))
+        return len(begun)
+
+    def _end(self, key: str, _call: asyncio.Task[None]) -> None:
+        if len(self._under_way) == AT_ONCE:
+            self.news.set()
+        self._under_way.remove(key)
+
+    async def _make(self, task: Task) -> None:
+        try:
+            async with asyncio.timeout(CALL_WITHIN_S):
+                problem = await self._call(task)
+        except TimeoutError:
+            problem = _unknown(task, TimeoutError())
+        if problem is None:
+            await self._tasks.done(task)
+        else:
+            await self._tasks.put_off(task, seconds=pause_s(task.tries), problem=problem)
+
+    async def _call(self, task: Task) -> str | None:
+        """Make a call that is still open; give why it is to be made again."""
+        call = await self._find_open(task)
+        if call is None:
+            return None
+        try:
+            asked = await asyncio.to_thread(self._asked, task, call)
+            await make_call(asked, self._gateway, self._ports)
+        except NotYetError as error:
+            return str(error)
+        except GatewayUnknownError as error:
+            return _unknown(task, error)
+        except DomainError as error:
+            _calls.labels("nonsense").inc()
+            _log.error("payment_call_refused", call=task.key, code=error.code)
+            return f"{error.code}: {error.detail}"
+        _calls.labels("answered").inc()
+        # It may wait for its customer now; then the provider is asked from time to time.
+        if isinstance(call, Authorize) and await self._find_open(task) is not None:
+            return "the customer has not confirmed it with their bank yet"
+        return None
+
+    async def _find_open(self, task: Task) -> Call | None:
+        payment = (await self._ports.store.load(payment_stream(task.order_id), PAYMENT)).state
+        of_task = (one for one in open_calls(payment) if _key(task.order_id, one) == task.key)
+        return next(of_task, None)
+
+    def _asked(self, task: Task, call: Call) -> Asked:
+        """Collect what a call needs from the order's events, with its token opened."""
+        events = self._reader.events(task.order_id)
+        placed = events[0].event
+        token = placed.personal.payment_token if isinstance(placed, OrderPlaced) else None
+        # The oldest event of the stream bounds from when on the provider may know of it.
+        ours = [one for one in events if one.stream == payment_stream(task.order_id)]
+        envelope = ours[0].envelope
+        return Asked(
+            order_id=task.order_id,
+            call=call,
+            again=task.tries > 1,
+            token=token,
+            asked_at=envelope.occurred_at,
+            correlation_id=envelope.correlation_id,
+        )
+
+
+def pause_s(tries: int) -> float:
+    """Give the time until a call is made again that came to nothing so many times."""
+    return min(LONGEST_PAUSE_S, ldexp(FIRST_PAUSE_S, min(tries - 1, 20)))
+
+
+def _unknown(task: Task, error: Exception) -> str:
+    _calls.labels("unknown").inc()
+    _log.warning("payment_call_unknown", call=task.key, reason=type(error).__name__)
+    return f"the outcome is not known: {str(error) or type(error).__name__}"
+
+
+def _key(order_id: OrderId, call: Call) -> str:
+    return f"{order_id}/{call.key}"

@@ -1,0 +1,115 @@
+"""Money that goes back, on a real database and the sandbox's ledger, whatever dies on the way."""
+
+from collections.abc import Awaitable, Callable
+from uuid import UUID
+
+import pytest
+
+from commands.order.cancel import CancelOrder, cancel_order
+from commands.order.change import Target
+from commands.payment.refund import AskRefund, ask_refund
+from commands.returns.returning import (
+    RequestReturn,
+    approve_return,
+    receive_return,
+    request_return,
+)
+from domain.ids import OrderId, ReturnId, Sku
+from domain.returns.decisions import LineToReceive
+from domain.returns.events import ReturnReason
+from domain.shipment.events import TrackingStatus
+from domain.shipment.pieces import LineRequest
+from infrastructure.settings import Settings
+from tests.integration.services.orders import place, stock
+from tests.integration.services.provider import CutOffError, Watched, agree, ledger
+from tests.integration.services.town import Town, asks, open_town
+
+A = Sku("A")
+PRICE = 255
+
+
+async def test_what_came_back_to_the_sender_is_sent_again_at_no_charge_or_paid_back(
+    settings: Settings, gateway: Watched, database_url: str
+) -> None:
+    async with open_town(settings) as town:
+        await stock(town.ports, A=9)
+        again, off = [await place(town.ports, A=2) for _ in range(2)]
+        await town.rest()
+        parcels = [(order, await town.send(order, [LineRequest(A, 2)])) for order in (again, off)]
+        await town.rest()
+        for order, parcel in parcels:
+            await town.deliver(order, parcel, TrackingStatus.RETURN_TO_SENDER)
+        await town.rest()
+        await town.deliver(again, await town.send(again, [LineRequest(A, 2)]))
+        await cancel_order(CancelOrder(off, reason="no"), asks(), town.ports)
+        await town.rest()
+        assert await agree(town, database_url) == {"completed": 1, "cancelled": 1}
+    assert gateway.asked.count("refund") == 1
+    books = await ledger(database_url, "captured_minor, refunded_minor")
+    assert sorted(one["refunded_minor"] for one in books) == [0, 2 * PRICE]
+    assert [one["captured_minor"] for one in books] == [2 * PRICE] * 2
+
+
+async def test_a_crash_between_the_provider_and_the_log_moves_no_money_twice(
+    settings: Settings, gateway: Watched, database_url: str
+) -> None:
+    """One order is paid, and given back in part, by hand and as a return; another is called off."""
+    orders: list[OrderId] = []
+
+    async def buy(town: Town) -> None:
+        await stock(town.ports, A=9)
+        orders.extend([await place(town.ports, A=3), await place(town.ports, A=1)])
+
+    async def send(town: Town) -> None:
+        await town.deliver(orders[0], await town.send(orders[0], [LineRequest(A, 3)]))
+
+    async def give_back(town: Town) -> None:
+        await ask_refund(AskRefund(orders[0], 100, "GBP", "sorry"), asks(), town.ports)
+
+    async def call_off(town: Town) -> None:
+        await cancel_order(CancelOrder(orders[1], reason="no"), asks(), town.ports)
+
+    for call, do in (
+        ("authorize", buy),
+        ("capture", send),
+        ("refund", give_back),
+        ("refund", bring_back(orders)),
+        ("void", call_off),
+    ):
+        gateway.cut.add(call)
+        with pytest.raises(CutOffError):
+            await live(settings, do)
+        await live(settings)
+    async with open_town(settings) as town:
+        assert await agree(town, database_url) == {"completed": 1, "cancelled": 1}
+    columns = "captured_minor, refunded_minor, released_minor"
+    assert await ledger(database_url, columns) == [
+        {"captured_minor": 3 * PRICE, "refunded_minor": 100 + PRICE, "released_minor": 0},
+        {"captured_minor": 0, "refunded_minor": 0, "released_minor": PRICE},
+    ]
+
+
+async def live(settings: Settings, do: Callable[[Town], Awaitable[None]] | None = None) -> None:
+    """Do it in a town of its own, and wait for what comes of it."""
+    async with open_town(settings) as town:
+        if do is not None:
+            await do(town)
+        await town.rest()
+
+
+def bring_back(orders: list[OrderId]) -> Callable[[Town], Awaitable[None]]:
+    async def one_piece(town: Town) -> None:
+        await receive(town, orders[0], 1)
+
+    return one_piece
+
+
+async def receive(town: Town, order_id: OrderId, pieces: int) -> None:
+    """Take back so many pieces in a return of their own."""
+    target = Target(order_id)
+    command = RequestReturn([LineRequest(A, pieces)], ReturnReason.UNWANTED, "no")
+    answer = await request_return(target, command, asks(), town.ports)
+    return_id = ReturnId(UUID(str(answer.body["return_id"])))
+    await approve_return(target, return_id, asks(), town.ports)
+    lines = [LineToReceive(A, pieces, restock=pieces)]
+    await receive_return(target, return_id, lines, asks(), town.ports)

@@ -1,0 +1,219 @@
+"""The payment service on a real database and the sandbox's ledger: each odd way that money goes."""
+
+import psycopg
+import pytest
+
+from commands.order.cancel import CancelOrder, cancel_order
+from commands.payment.webhook import record_provider_event
+from domain.envelope import Role
+from domain.ids import OrderId, Sku
+from domain.payment.state import Outcome, Payment
+from infrastructure.services import payment_calls
+from infrastructure.services.payment_calls import CALLS
+from infrastructure.settings import Settings
+from tests.integration.services.orders import place, stock
+from tests.integration.services.provider import Watched, agree, ledger
+from tests.integration.services.town import Town, asks, open_town
+
+A = Sku("A")
+PRICE = 255
+
+
+async def payment(town: Town, order_id: OrderId) -> Payment:
+    state = (await town.file(order_id)).payment.state
+    assert state is not None
+    return state
+
+
+async def status(town: Town, order_id: OrderId) -> str:
+    order = (await town.file(order_id)).order.state
+    assert order is not None
+    return str(order.status)
+
+
+async def test_a_card_is_charged_while_another_one_s_bank_takes_its_time(
+    settings: Settings, gateway: Watched, database_url: str
+) -> None:
+    async with open_town(settings) as town:
+        town.patient = False
+        await stock(town.ports, A=5)
+        slow = await place(town.ports, "tok_slow", A=1)
+
+        async def slow_is_open() -> bool:
+            return gateway.asked == ["authorize"]
+
+        await town.until(slow_is_open)
+        quick = await place(town.ports, A=1)
+
+        async def quick_is_over() -> bool:
+            return await status(town, quick) == "confirmed"
+
+        await town.until(quick_is_over)
+        assert await status(town, slow) == "pending"
+        # Its lease has run out many times meanwhile: this process still calls it only once.
+        assert gateway.asked == ["authorize", "authorize"]
+        gateway.gate.set()
+        town.patient = True
+        await town.rest()
+        assert await agree(town, database_url) == {"confirmed": 2}
+
+
+async def test_no_more_calls_are_begun_than_there_are_places(
+    settings: Settings, gateway: Watched, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(payment_calls, "AT_ONCE", 2)
+    async with open_town(settings) as town:
+        town.patient = False
+        await stock(town.ports, A=5)
+        orders = [await place(town.ports, "tok_slow", A=1) for _ in range(3)]
+
+        async def all_are_asked_for() -> bool:
+            tasks = [await town.parts.tasks.of_order(one) for one in orders]
+            return sum(task.queue == CALLS for some in tasks for task in some) == len(orders)
+
+        await town.until(all_are_asked_for)
+        await town.round()
+        assert gateway.asked == ["authorize"] * 2
+        gateway.gate.set()
+        town.patient = True
+        await town.rest()
+        assert await agree(town, database_url) == {"confirmed": 3}
+
+
+@pytest.mark.parametrize("by", ["look_up", "webhook"])
+@pytest.mark.parametrize(("approve", "ends"), [(True, "confirmed"), (False, "expired")])
+async def test_what_the_customer_tells_their_bank_is_heard(
+    settings: Settings,
+    gateway: Watched,
+    database_url: str,
+    by: str,
+    *,
+    approve: bool,
+    ends: str,
+) -> None:
+    async with open_town(settings) as town:
+        await stock(town.ports, A=5)
+        order = await place(town.ports, "tok_authenticationRequired", A=1)
+
+        async def waits() -> bool:
+            state = (await town.file(order)).payment.state
+            return state is not None and state.attempts[1].outcome is Outcome.ACTION_REQUIRED
+
+        await town.until(waits)
+        reference = (await payment(town, order)).attempts[1].reference
+        assert reference is not None
+        await gateway.sandbox.act(reference, approve=approve)
+        if by == "webhook":
+            before = list(gateway.asked)
+            message = gateway.sandbox.webhook("attempt", reference)
+            event = await gateway.sandbox.parse_webhook(*message)
+            assert event is not None
+            for _ in range(2):  # providers repeat themselves
+                await record_provider_event(event, "sandbox", town.ports)
+            assert (await payment(town, order)).open_attempt is None
+            assert gateway.asked == before
+        await town.rest()
+        assert await agree(town, database_url) == {ends: 1}
+
+
+async def test_who_does_not_answer_in_time_after_charging_has_charged_once(
+    settings: Settings, gateway: Watched, database_url: str
+) -> None:
+    gateway.sandbox._timeout_s = 0
+    async with open_town(settings) as town:
+        await stock(town.ports, A=5)
+        await place(town.ports, "tok_timeoutAfterCharging", A=1)
+        await town.rest()
+        assert gateway.asked == ["authorize", "look_up"]
+        assert await agree(town, database_url) == {"confirmed": 1}
+        assert await ledger(database_url, "attempt, amount_minor") == [
+            {"attempt": 1, "amount_minor": PRICE}
+        ]
+
+
+async def test_nonsense_is_asked_about_until_the_reservation_ends_and_is_seen_until_then(
+    gateway: Watched, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ORDERTRAIL_SAGA_TIMING", '{"reserve_s": 3, "answer_s": 1}')
+    async with open_town(Settings()) as town:
+        await stock(town.ports, A=5)
+        await place(town.ports, "tok_nonsense", A=1)
+
+        async def is_seen() -> bool:
+            return bool(await town.parts.tasks.failing(tries=2, limit=9))
+
+        await town.until(is_seen)
+        [task] = await town.parts.tasks.failing(tries=2, limit=9)
+        assert (task.queue, task.problem) == (CALLS, "the outcome is not known: nonsense")
+        await town.rest()
+        assert await agree(town, database_url) == {"expired": 1}
+        assert gateway.asked[-1] == "look_up"
+        assert await ledger(database_url, "attempt") == []
+
+
+async def test_who_never_answers_is_hung_up_on_seen_and_asked_what_happened(
+    settings: Settings, gateway: Watched, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(payment_calls, "CALL_WITHIN_S", 0.5)
+    async with open_town(settings) as town:
+        await stock(town.ports, A=5)
+        await place(town.ports, "tok_slow", A=1)
+
+        async def is_seen() -> bool:
+            return bool(await town.parts.tasks.failing(tries=1, limit=9))
+
+        await town.until(is_seen)
+        [task] = await town.parts.tasks.failing(tries=1, limit=9)
+        assert task.problem == "the outcome is not known: TimeoutError"
+        monkeypatch.setattr(payment_calls, "CALL_WITHIN_S", 30.0)
+        gateway.gate.set()
+        await town.rest()
+        assert gateway.asked[:2] == ["authorize", "look_up"]
+        assert await agree(town, database_url) == {"confirmed": 1}
+
+
+def test_pauses_grow_and_have_a_bound() -> None:
+    pauses = [payment_calls.pause_s(tries) for tries in range(1, 30)]
+    assert pauses == sorted(pauses)
+    assert pauses[:3] == [2, 4, 8]
+    assert pauses[-1] == payment_calls.LONGEST_PAUSE_S
+
+
+async def test_the_card_of_who_was_forgotten_is_not_charged(
+    settings: Settings, gateway: Watched, database_url: str
+) -> None:
+    async with open_town(settings) as town:
+        await stock(town.ports, A=5)
+        await place(town.ports, A=1)
+        async with await psycopg.AsyncConnection.connect(database_url) as owner:
+            await owner.execute("SELECT forget_customer('c-1')")
+        await town.rest()
+        assert await agree(town, database_url) == {"rejected": 1}
+        assert gateway.asked == []
+
+
+async def test_an_authorization_that_comes_after_the_cancellation_is_let_go_of(
+    settings: Settings, gateway: Watched, database_url: str
+) -> None:
+    async with open_town(settings) as town:
+        town.patient = False
+        await stock(town.ports, A=5)
+        order = await place(town.ports, "tok_slow", A=1)
+
+        async def is_open() -> bool:
+            return gateway.asked == ["authorize"]
+
+        await town.until(is_open)
+        await cancel_order(CancelOrder(order, reason="no"), asks(Role.CUSTOMER), town.ports)
+
+        async def is_closed() -> bool:
+            return (await payment(town, order)).closed
+
+        await town.until(is_closed)
+        gateway.gate.set()
+        town.patient = True
+        await town.rest()
+        assert await agree(town, database_url) == {"cancelled": 1}
+        assert await ledger(database_url, "status, captured_minor, released_minor") == [
+            {"status": "released", "captured_minor": 0, "released_minor": PRICE}
+        ]
