@@ -22,9 +22,9 @@ from api.order.documents import (
 from api.order.order_document import OrderDocument
 from api.order.resources import RESOURCES
 from api.order.state import QueryState
-from infrastructure.composition import lag_meter, query_side
+from infrastructure.composition import lag_meter, query_side, service_meter
 from infrastructure.observability.access_log import AccessLog
-from infrastructure.observability.lag_gauges import LagGauges
+from infrastructure.observability.lag_gauges import LagGauges, ServiceGauges
 from infrastructure.observability.logging import configure_logging
 from infrastructure.settings import Settings
 
@@ -81,7 +81,10 @@ async def _serve(settings: Settings, port: int) -> None:
         tokens.jwks_file.read_bytes, issuer=tokens.token_issuer, audience=tokens.token_audience
     )
     lag = LagGauges(lag_meter(settings).measure)
+    services = ServiceGauges(service_meter(settings).measure)
     access_log = AccessLog("query-api")
     async with query_side(settings) as (ports, checks):
-        app = create_query_app(QueryState(ports, authenticator, checks, (lag.refresh,), access_log))
+        app = create_query_app(
+            QueryState(ports, authenticator, checks, (lag.refresh, services.refresh), access_log)
+        )
         await serve_until_stopped(app, host=settings.http.http_host, port=port)

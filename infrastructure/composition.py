@@ -32,7 +32,9 @@ from infrastructure.event_store.sealing import DataKeys, read_master_key
 from infrastructure.event_store.stock_levels import EventStoreStockLevels
 from infrastructure.event_store.store import PostgresEventStore, open_event_store
 from infrastructure.kafka import topics
+from infrastructure.kafka.groups import messages_left
 from infrastructure.observability.lag import NO_TOPIC, LagMeter
+from infrastructure.observability.service_lag import SERVICES, ServiceMeter
 from infrastructure.payments.sandbox import open_sandbox
 from infrastructure.postgres.tasks import Tasks
 from infrastructure.rebuild.parts import Parts
@@ -249,6 +251,18 @@ def lag_meter(settings: Settings) -> LagMeter:
         ),
         find_topic,
         partitions=settings.views.order_partitions,
+    )
+
+
+def service_meter(settings: Settings) -> ServiceMeter:
+    """Wire what tells how far the services are behind; it connects when it is asked."""
+    kafka = settings.kafka
+    client = topics.admin(kafka.kafka_bootstrap)
+    return ServiceMeter(
+        settings.store.postgres_url.get_secret_value(),
+        lambda: messages_left(
+            client, kafka.order_topic, kafka.order_partitions, SERVICES, timeout_s=LAG_TIMEOUT_S
+        ),
     )
 
 

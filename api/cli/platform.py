@@ -2,18 +2,14 @@
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import closing
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 
+from api.cli import behind
 from api.cli.progress import Progress
 from api.cli.services import SERVICES
-from infrastructure.local.errors import LocalError
-
-if TYPE_CHECKING:
-    from infrastructure.observability.lag import HopLag
 
 NOT_RUNNING = 3
 READY_TIMEOUT_S = 3.0
@@ -77,7 +73,7 @@ def status(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="For programs: one JSON object.")] = False,
 ) -> None:
-    """Show each process, and how far Kafka and Redis are behind the log.
+    """Show each process, and how far Kafka, Redis and the services are behind.
 
     Exits with 3 where no platform is running.
     """
@@ -86,12 +82,11 @@ def status(
 
     home = Home.current()
     state = current_state(home)
-    lag = [] if state is None else _ask_lag()
+    found = None if state is None else behind.ask()
     if as_json:
         rows = [{name: row[name] for name in SHOWN} for row in state["processes"]] if state else []
-        hops = [{"hop": one.hop, "events": one.events, "seconds": one.seconds} for one in lag]
         url = state["url"] if state else None
-        typer.echo(json.dumps({"url": url, "processes": rows, "lag": hops}))
+        typer.echo(json.dumps({"url": url, "processes": rows, **behind.to_json(found)}))
     elif state is None:
         typer.echo(f"No platform is running in {home.path}. `./run up` starts one.")
     else:
@@ -99,7 +94,8 @@ def status(
         for row in state["processes"]:
             if row["state"] == UNREADY and row["name"] in SERVICES:
                 typer.echo(f"{row['name']} is not ready: {_problem(row['port'])}")
-        _print_lag(lag)
+        if found is not None:
+            behind.print_tables(found)
         if (full := home.full_disk(LITTLE_BYTES)) is not None:
             # state.json can't be written then, so that the table may be out of date.
             typer.echo(f"{full}: what runs comes back by itself once there is room.")
@@ -130,39 +126,6 @@ def _problem(port: int) -> str:
     except (httpx.HTTPError, ValueError) as error:
         return f"it does not say why ({type(error).__name__})"
     return str(answer.get("problem") or answer.get("checks") or answer)
-
-
-def _ask_lag() -> "Sequence[HopLag]":
-    from pydantic import ValidationError
-
-    from api.cli.store import load_environment
-    from infrastructure import composition
-    from infrastructure.observability.lag import unknown
-    from infrastructure.settings import Settings
-
-    try:
-        load_environment()
-        meter = composition.lag_meter(Settings())
-    except (LocalError, ValidationError):
-        return unknown("the platform has no settings yet")
-    with closing(meter):
-        return meter.measure()
-
-
-def _print_lag(lag: "Sequence[HopLag]") -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title="not processed yet", title_justify="left")
-    for heading in ("hop", "events", "oldest"):
-        table.add_column(heading, justify="left" if heading == "hop" else "right")
-    for one in lag:
-        hop = one.hop.replace("→", " to ")  # a terminal may have ASCII only
-        if one.events is None or one.seconds is None:
-            table.add_row(hop, "unknown", one.problem or "")
-        else:
-            table.add_row(hop, str(one.events), f"{one.seconds:.1f} s" if one.events else "")
-    Console().print(table)
 
 
 def _say_up(url: str) -> None:

@@ -10,7 +10,8 @@ from prometheus_client import CollectorRegistry
 
 from infrastructure.observability import lag_gauges
 from infrastructure.observability.lag import HOPS, HopLag
-from infrastructure.observability.lag_gauges import LagGauges
+from infrastructure.observability.lag_gauges import LagGauges, ServiceGauges
+from infrastructure.observability.service_lag import QueueLag, ServiceLag, Services
 
 
 class Stage:
@@ -89,3 +90,22 @@ async def test_a_fault_of_ours_is_raised_and_the_next_one_who_asks_is_served(sta
     stage.gauges._measured_at = -math.inf
     await stage.gauges.refresh()
     assert stage.shown() == [7, 1.5, 1]
+
+
+async def test_services_and_queues_have_gauges_of_their_own() -> None:
+    answer = Services([ServiceLag("payment", 3)], [QueueLag("payment.calls", 4, 31.5, 2)])
+    registry = CollectorRegistry()
+    gauges = ServiceGauges(lambda: answer, registry)
+
+    def shown() -> list[float | None]:
+        names = ("due", "due_seconds", "failing")
+        queue = {"queue": "payment.calls"}
+        messages = "ordertrail_service_lag_messages"
+        return [
+            registry.get_sample_value(messages, {"service": "payment"}),
+            *(registry.get_sample_value(f"ordertrail_tasks_{name}", queue) for name in names),
+        ]
+
+    assert all(number is not None and math.isnan(number) for number in shown())
+    await gauges.refresh()
+    assert shown() == [3, 4, 31.5, 2]
