@@ -173,7 +173,7 @@ def _show_around(url: str, report: Report, told: Told) -> None:
     examples = (
         ("delivered", told.example(lambda one: one["fulfillment_status"] == "delivered")),
         ("rejected", told.example(lambda one: one["status"] == "rejected")),
-        ("returned", told.example(lambda one: bool(one["returns"])) or report.example_order_id),
+        ("returned", told.example(lambda one: bool(one["returns"]))),
     )
     curl = f'curl -H "Authorization: Bearer $TOKEN" {url}/v1/orders'
     shown = "\n".join(f"{curl}/{order}/history  # {word}" for word, order in examples if order)
@@ -183,7 +183,7 @@ The API's pages:  {url}/docs
 The processes:    ./run status
 
 TOKEN=$(./run token --role support --subject demo)
-{curl}/{examples[-1][1]}
+{curl}/{examples[-1][1] or report.example_order_id}
 {shown}
 curl -H "Authorization: Bearer $TOKEN" '{url}/v1/orders?limit=5&status=pending'"""
     )
