@@ -170,15 +170,21 @@ async def _tell(url: str, story: Story, speed: float) -> Told:
 
 
 def _show_around(url: str, report: Report, told: Told) -> None:
-    order = told.example(lambda one: bool(one["returns"])) or report.example_order_id
+    examples = (
+        ("delivered", told.example(lambda one: one["fulfillment_status"] == "delivered")),
+        ("rejected", told.example(lambda one: one["status"] == "rejected")),
+        ("returned", told.example(lambda one: bool(one["returns"]))),
+    )
+    curl = f'curl -H "Authorization: Bearer $TOKEN" {url}/v1/orders'
+    shown = "\n".join(f"{curl}/{order}/history  # {word}" for word, order in examples if order)
     typer.echo(
         f"""
 The API's pages:  {url}/docs
 The processes:    ./run status
 
 TOKEN=$(./run token --role support --subject demo)
-curl -H "Authorization: Bearer $TOKEN" {url}/v1/orders/{order}
-curl -H "Authorization: Bearer $TOKEN" {url}/v1/orders/{order}/history
+{curl}/{examples[-1][1] or report.example_order_id}
+{shown}
 curl -H "Authorization: Bearer $TOKEN" '{url}/v1/orders?limit=5&status=pending'"""
     )
 

@@ -12,7 +12,7 @@ from api.cli.demo.tell import OVER, Told
 from domain.money import Currency, Money
 
 GBP = Currency("GBP")
-_SHOWN = ("confirmed", *OVER)
+_SHOWN = ("pending", "confirmed", *OVER)
 
 
 @contextmanager
@@ -31,14 +31,15 @@ def counted(orders: int) -> Iterator[Callable[[Counter[str]], None]]:
 
 def show_story(told: Told) -> None:
     """Say how the orders ended, and whether the provider's books say the same as ours."""
-    (taken, back), ledger = told.money(), told.ledger
+    taken, back = told.money()
     typer.echo(f"\nOrders of customers, lived to their end: {_words(told.statuses())}")
     typer.echo(f"  taken {Money(taken, GBP)}, given back {Money(back, GBP)}")
-    typer.echo(
-        "  the payment provider's own ledger says the same, to the penny"
-        if (taken, back) == ledger
-        else f"  BUT the provider says {Money(ledger[0], GBP)} and {Money(ledger[1], GBP)}"
-    )
+    for order in told.differing():
+        typer.echo(f"  BUT the payment provider's own ledger says otherwise of order {order}")
+    if not told.differing():
+        typer.echo("  the payment provider's own ledger says the same of each order, to the penny")
+    for one in told.unsettled():
+        typer.echo(f"  NOT settled within a minute: order {one['order_id']} is {one['status']}")
 
 
 def _words(statuses: Counter[str]) -> str:

@@ -1,6 +1,7 @@
 """The demo's story, written before it is played: who orders what, with which card, and how it ends.
 
-Rule: the same seed gives the same story. What is drawn is drawn here; the clock is not asked.
+Rules: the same seed gives the same story (what is drawn is drawn here; the clock is not asked);
+a story that is long enough has each kind of card and each ending at least once.
 """
 
 import csv
@@ -18,7 +19,8 @@ MOST_LINES = 3
 LARGEST_QUANTITY = 4
 PIECES = 60
 SHORT_PIECES = 3
-"""Of one sku in ten so few are there that not everybody gets some."""
+SHORT_EVERY = 20
+"""Of one sku in twenty so few are there that not everybody gets some."""
 CARDS = (
     ("tok_visa", 30),
     # Declines that are final: with others the saga asks again a minute later, and once more.
@@ -35,6 +37,7 @@ class Ending(StrEnum):
     DELIVERED = "delivered"
     IN_TWO_PARCELS = "in_two_parcels"
     AFTER_AN_ATTEMPT = "after_an_attempt"
+    AFTER_AN_EXCEPTION = "after_an_exception"
     CANCELLED = "cancelled"
     RETURNED = "returned"
 
@@ -43,6 +46,7 @@ ENDINGS = (
     (Ending.DELIVERED, 10),
     (Ending.IN_TWO_PARCELS, 4),
     (Ending.AFTER_AN_ATTEMPT, 2),
+    (Ending.AFTER_AN_EXCEPTION, 1),
     (Ending.CANCELLED, 2),
     (Ending.RETURNED, 3),
 )
@@ -81,28 +85,43 @@ def write_story(seed: int, orders: int, sales: Path) -> Story:
     wares, customers = _read(sales)
     chosen = draw.sample(wares, min(MOST_SKUS, len(wares)))
     stocked = [
-        Ware(sku, name, price, SHORT_PIECES if number % 10 == 0 else PIECES)
+        Ware(sku, name, price, SHORT_PIECES if number % SHORT_EVERY == 0 else PIECES)
         for number, (sku, name, price) in enumerate(chosen)
     ]
-    return Story(stocked, [_purchase(number, draw, stocked, customers) for number in range(orders)])
+    dealt = zip(_dealt(draw, CARDS, orders), _dealt(draw, ENDINGS, orders), strict=True)
+    purchases = [
+        _purchase(number, draw, stocked, customers, card=card, ending=ending)
+        for number, (card, ending) in enumerate(dealt)
+    ]
+    return Story(stocked, purchases)
 
 
 def _purchase(
-    number: int, draw: random.Random, wares: Sequence[Ware], customers: Sequence[str]
+    number: int,
+    draw: random.Random,
+    wares: Sequence[Ware],
+    customers: Sequence[str],
+    *,
+    card: str,
+    ending: Ending,
 ) -> Purchase:
     picked = draw.sample(wares, draw.randint(1, MOST_LINES))
     return Purchase(
         number,
         f"c-{draw.choice(customers)}",
         {ware.sku: draw.randint(1, LARGEST_QUANTITY) for ware in picked},
-        _drawn(draw, CARDS),
-        _drawn(draw, ENDINGS),
+        card,
+        ending,
     )
 
 
-def _drawn(draw: random.Random, weighted: Sequence[tuple[T, int]]) -> T:
+def _dealt(draw: random.Random, weighted: Sequence[tuple[T, int]], count: int) -> Sequence[T]:
+    """Give each thing once, as far as the count allows, and the rest by weight; then shuffle."""
     things = [thing for thing, _ in weighted]
-    return draw.choices(things, [weight for _, weight in weighted])[0]
+    dealt = things[:count]
+    dealt += draw.choices(things, [weight for _, weight in weighted], k=count - len(dealt))
+    draw.shuffle(dealt)
+    return dealt
 
 
 def _read(sales: Path) -> tuple[Sequence[tuple[str, str, int]], Sequence[str]]:

@@ -16,23 +16,33 @@ Tell = Callable[[str], None]
 
 AT_ONCE = 12
 LOOK_EVERY_S = 0.1
-SECURED_WITHIN_S = 60.0
 SETTLED_WITHIN_S = 60.0
+ON_THE_WAY = ("in_transit", "out_for_delivery")
+STATIONS = {
+    Ending.AFTER_AN_ATTEMPT: (*ON_THE_WAY, "attempted_delivery"),
+    Ending.AFTER_AN_EXCEPTION: ("in_transit", "exception", "out_for_delivery"),
+}
+"""Where a parcel is scanned before it is delivered, where that is not ON_THE_WAY."""
 PAUSE_S = 0.6
 """Between two stations of a parcel, at speed 1."""
 OVER = ("completed", "rejected", "expired", "cancelled")
 LEDGER = """
-SELECT coalesce(sum(captured_minor), 0)::bigint, coalesce(sum(refunded_minor), 0)::bigint
-FROM sandbox.authorizations WHERE order_id = ANY(%s)
+SELECT order_id::text, sum(captured_minor)::bigint, sum(refunded_minor)::bigint
+FROM sandbox.authorizations WHERE order_id = ANY(%s) GROUP BY order_id
 """
 
 
 @dataclass(slots=True)
 class Told:
-    """What happened. Attributes: documents: each order as it is in the end, by its number."""
+    """What happened.
+
+    Attributes:
+        documents: each order as it is in the end, by its number.
+        ledger: what the provider took and gave back, in minor units, by order.
+    """
 
     documents: dict[int, Any] = field(default_factory=dict)
-    ledger: tuple[int, int] = (0, 0)
+    ledger: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def statuses(self) -> Counter[str]:
         return Counter(one["status"] for one in self.documents.values())
@@ -44,6 +54,19 @@ class Told:
             sum(one["captured_minor"] for one in paid),
             sum(one["refunded_minor"] for one in paid),
         )
+
+    def differing(self) -> Sequence[str]:
+        """Name the orders of which the provider's ledger says something else than we do."""
+        return [
+            one["order_id"]
+            for one in self.documents.values()
+            if (one["payment"]["captured_minor"], one["payment"]["refunded_minor"])
+            != self.ledger.get(one["order_id"], (0, 0))
+        ]
+
+    def unsettled(self) -> Sequence[Any]:
+        """Give the orders that something is still owed of."""
+        return [one for one in self.documents.values() if not _is_settled(one)]
 
     def example(self, ending: Callable[[Any], bool]) -> str | None:
         return next((one["order_id"] for one in self.documents.values() if ending(one)), None)
@@ -114,13 +137,13 @@ class Teller:
             await self._post(f"/v1/orders/{order}/cancellations", {"reason": "no more"}, customer)
             return
         lines = [{"sku": sku, "quantity": pieces} for sku, pieces in purchase.lines.items()]
-        in_two = purchase.ending is Ending.IN_TWO_PARCELS and len(lines) > 1
-        for parcel in [lines[:1], lines[1:]] if in_two else [lines]:
-            await self._carry(order, parcel, attempt=purchase.ending is Ending.AFTER_AN_ATTEMPT)
+        in_two = purchase.ending is Ending.IN_TWO_PARCELS
+        for parcel in _in_two(lines) if in_two else [lines]:
+            await self._carry(order, parcel, STATIONS.get(purchase.ending, ON_THE_WAY))
         if purchase.ending is Ending.RETURNED:
             await self._return(order, lines[0], customer)
 
-    async def _carry(self, order: str, lines: Sequence[Any], *, attempt: bool) -> None:
+    async def _carry(self, order: str, lines: Sequence[Any], stations: Sequence[str]) -> None:
         packed = await self._post(f"/v1/orders/{order}/shipments", {"lines": lines}, self._merchant)
         parcel = packed["shipment_id"]
         await self._rest()
@@ -129,7 +152,6 @@ class Teller:
             {"carrier": "Royal Mail", "tracking_number": f"RM{parcel[-8:].upper()}"},
             self._merchant,
         )
-        stations = ["in_transit", "out_for_delivery", *(["attempted_delivery"] * attempt)]
         for status in [*stations, "delivered"]:
             await self._rest()
             scan = {"status": status, "scanned_at": _now(), "place": "London"}
@@ -162,6 +184,8 @@ class Teller:
             since = {"min_position": self._positions[order]}
             path = f"/v1/orders/{order}"
             answer = await self._client.get(path, params=since, headers=self._support)
+            if answer.is_error:
+                raise RuntimeError(f"GET {path}: {answer.status_code} {answer.text[:500]}")
             return answer.json()
 
         for _ in range(int(SETTLED_WITHIN_S / LOOK_EVERY_S)):
@@ -175,21 +199,28 @@ class Teller:
         await asyncio.sleep(self._pause_s)
 
 
+def _in_two(lines: Sequence[Any]) -> Sequence[Sequence[Any]]:
+    """Split what is ordered into two parcels, within a line where that has several pieces."""
+    later = [{**line, "quantity": line["quantity"] // 2} for line in lines if line["quantity"] > 1]
+    if later:
+        first = [{**line, "quantity": (line["quantity"] + 1) // 2} for line in lines]
+        return [first, later]
+    return [lines[:1], lines[1:]] if len(lines) > 1 else [lines]
+
+
 def _is_settled(document: Any) -> bool:
     """Whether nothing is owed any more, in money or in answers."""
     returns = [receipt for one in document["returns"] for receipt in one["receipts"]]
     return document["status"] in OVER and all(one["is_refunded"] for one in returns)
 
 
-def _ledger(orders: Sequence[str]) -> tuple[int, int]:
-    """Ask the sandbox what it has taken and given back for these orders."""
+def _ledger(orders: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """Ask the sandbox what it has taken and given back for each of these orders."""
     import psycopg
 
     with psycopg.connect(os.environ["ORDERTRAIL_POSTGRES_URL"]) as connection:
-        row = connection.execute(LEDGER, [list(orders)]).fetchone()
-    if row is None:
-        raise AssertionError("a sum is one row")
-    return int(row[0]), int(row[1])
+        rows = connection.execute(LEDGER, [list(orders)]).fetchall()
+    return {order: (taken, back) for order, taken, back in rows}
 
 
 def _bearer(token: str) -> Mapping[str, str]:
