@@ -14,6 +14,7 @@ import structlog
 from prometheus_client import Counter
 
 from commands.attempts import side_by_side
+from commands.order.file import OrderFile, load_files
 from commands.payment.calls import Asked, NotYetError, make_call
 from commands.payment.gateway import GatewayUnknownError, PaymentGateway
 from commands.payment.request import PAYMENTS, STEPS, request_step
@@ -21,7 +22,7 @@ from domain.envelope import Recorded
 from domain.errors import DomainError
 from domain.events import DomainEvent
 from domain.fulfilment.events import FulfilmentStepStarted
-from domain.ids import OrderId, payment_stream
+from domain.ids import OrderId, StreamId, payment_stream
 from domain.order.events import OrderPlaced
 from domain.payment.events import PaymentVoidRequested, RefundRequested
 from domain.payment.open_calls import Authorize, Call, open_calls
@@ -82,51 +83,65 @@ class _Payments:
         for recorded in events:
             if recorded.order_id is not None and _is_ours(recorded.event):
                 by_order.setdefault(recorded.order_id, []).append(recorded)
-        await side_by_side(self._react(*pair) for pair in by_order.items())
-
-    async def make_calls(self) -> int:
-        """Make the calls that are due; give how many."""
-        due = await self._tasks.take(CALLS, lease_s=LEASE_S, limit=AT_ONCE)
-        await side_by_side(map(self._make, due))
-        return len(due)
-
-    async def _react(self, order_id: OrderId, events: Sequence[Recorded[DomainEvent]]) -> None:
-        payment: Payment | None = None
-        for recorded in events:
-            if isinstance(recorded.event, FulfilmentStepStarted):
-                payment = await request_step(
-                    recorded.event, recorded.envelope, self._gateway.name, self._ports
-                )
-            else:
-                stream = await self._ports.store.load(payment_stream(order_id), PAYMENT)
-                payment = stream.state
+        files = await load_files(list(by_order), self._ports)
+        pairs = zip(by_order.values(), files, strict=True)
+        open_now = await side_by_side(self._react(*pair) for pair in pairs)
         now = datetime.now(UTC)
-        calls = [(_key(order_id, call), order_id, now) for call in open_calls(payment)]
+        calls = [
+            (_key(order_id, call), order_id, now)
+            for order_id, payment in zip(by_order, open_now, strict=True)
+            for call in open_calls(payment)
+        ]
         await self._tasks.put(CALLS, calls)
         if calls:
             self.news.set()
 
-    async def _make(self, task: Task) -> None:
-        payment = (await self._ports.store.load(payment_stream(task.order_id), PAYMENT)).state
+    async def make_calls(self) -> int:
+        """Make the calls that are due; give how many."""
+        due = await self._tasks.take(CALLS, lease_s=LEASE_S, limit=AT_ONCE)
+        wanted = [(payment_stream(task.order_id), PAYMENT) for task in due]
+        # Two calls of one order share its stream.
+        streams = await self._ports.store.load_all(list(dict.fromkeys(wanted)))
+        payments: dict[StreamId, Payment | None] = {one.stream: one.state for one in streams}
+        await side_by_side(
+            self._make(task, payments[payment_stream(task.order_id)]) for task in due
+        )
+        return len(due)
+
+    async def _react(
+        self, events: Sequence[Recorded[DomainEvent]], file: OrderFile
+    ) -> Payment | None:
+        """Store what is asked for of one order; give its payment after that."""
+        payment = file.payment.state
+        fresh: OrderFile | None = file
+        for recorded in events:
+            if isinstance(recorded.event, FulfilmentStepStarted):
+                payment = await request_step(
+                    recorded.event, recorded.envelope, self._gateway.name, self._ports, file=fresh
+                )
+                fresh = None
+        return payment
+
+    async def _make(self, task: Task, payment: Payment | None) -> None:
         call = next(
             (one for one in open_calls(payment) if _key(task.order_id, one) == task.key), None
         )
-        if call is None:
+        if call is None or payment is None:
             await self._tasks.done(task)
             return
-        problem = await self._call(task, call)
+        problem = await self._call(task, call, payment)
         if problem is None:
             await self._tasks.done(task)
         else:
             pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(task.tries - 1, 20))
             await self._tasks.put_off(task, seconds=pause_s, problem=problem)
 
-    async def _call(self, task: Task, call: Call) -> str | None:
+    async def _call(self, task: Task, call: Call, payment: Payment) -> str | None:
         """Make one call; give why it is to be made again."""
         try:
             asked = await asyncio.to_thread(self._asked, task, call)
             async with asyncio.timeout(CALL_WITHIN_S):
-                await make_call(asked, self._gateway, self._ports)
+                after = await make_call(asked, payment, self._gateway, self._ports)
         except NotYetError as error:
             return str(error)
         except (GatewayUnknownError, TimeoutError) as error:
@@ -138,11 +153,9 @@ class _Payments:
             _log.error("payment_call_refused", call=task.key, code=error.code)
             return f"{error.code}: {error.detail}"
         _calls.labels("answered").inc()
-        if isinstance(call, Authorize):
-            # It may wait for its customer now; then the provider is asked from time to time.
-            payment = (await self._ports.store.load(payment_stream(task.order_id), PAYMENT)).state
-            if call in open_calls(payment):
-                return "the customer has not confirmed it with their bank yet"
+        # It may wait for its customer now; then the provider is asked from time to time.
+        if isinstance(call, Authorize) and call in open_calls(after):
+            return "the customer has not confirmed it with their bank yet"
         return None
 
     def _asked(self, task: Task, call: Call) -> Asked:
