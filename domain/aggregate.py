@@ -1,6 +1,6 @@
 """What every aggregate has: a name, a state, and how its events fold into it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -22,3 +22,9 @@ class Aggregate(Generic[S, E]):
     name: str
     state: type[S]
     evolve: Callable[[S | None, E], S]
+
+    def after(self, state: S | None, events: Iterable[E]) -> S | None:
+        """Fold some more events."""
+        for event in events:
+            state = self.evolve(state, event)
+        return state

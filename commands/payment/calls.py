@@ -31,7 +31,7 @@ from commands.ports import Answer, Append, Ports, Request, Write
 from domain.ids import OrderId, payment_stream
 from domain.payment import outcomes
 from domain.payment.events import DeclineCode, PaymentEvent
-from domain.payment.open_calls import Authorize, Call, Capture, Refund, Void, open_calls
+from domain.payment.open_calls import Authorize, Call, Capture, Refund, Void
 from domain.payment.state import PAYMENT, Outcome, Payment
 
 
@@ -58,8 +58,13 @@ class Asked:
     correlation_id: str
 
 
-async def make_call(asked: Asked, gateway: PaymentGateway, ports: Ports) -> None:
-    """Make a call and store what came of it; nothing, where it was answered meanwhile.
+async def make_call(
+    asked: Asked, payment: Payment, gateway: PaymentGateway, ports: Ports
+) -> Payment | None:
+    """Make a call that is open, and store what came of it unless that is known meanwhile.
+
+    `payment` may have moved on since: the call's key keeps it from counting twice, and its outcome
+    is decided on the payment of then. Gives the payment after that.
 
     Raises:
         NotYetError: it is to be made again later.
@@ -67,9 +72,6 @@ async def make_call(asked: Asked, gateway: PaymentGateway, ports: Ports) -> None
         DomainError: `provider_disagrees`: it answers nonsense.
         StoreUnavailableError: the outcome is not stored; calling again is safe.
     """
-    payment = (await ports.store.load(payment_stream(asked.order_id), PAYMENT)).state
-    if payment is None or asked.call not in open_calls(payment):
-        return
     match asked.call:
         case Authorize(attempt=attempt):
             decide = await _authorize(attempt, asked, payment, gateway)
@@ -79,22 +81,26 @@ async def make_call(asked: Asked, gateway: PaymentGateway, ports: Ports) -> None
             decide = await _void(stray, asked, payment, gateway)
         case Refund():
             decide = await _refund(asked.call, asked, payment, gateway)
-    await record_outcome(asked, decide, ports)
+    return await record_outcome(asked, decide, ports)
 
 
 Decide: TypeAlias = Callable[[Payment], Sequence[PaymentEvent]]
 
 
-async def record_outcome(asked: Asked, decide: Decide, ports: Ports) -> None:
-    """Store what a provider said. Raises DomainError `provider_disagrees`."""
+async def record_outcome(asked: Asked, decide: Decide, ports: Ports) -> Payment | None:
+    """Store what a provider said; give the payment after that.
 
-    async def attempt() -> None:
+    Raises:
+        DomainError: `provider_disagrees`.
+    """
+
+    async def attempt() -> Payment | None:
         stream = await ports.store.load(payment_stream(asked.order_id), PAYMENT)
         if stream.state is None:
-            return
+            return None
         events = decide(stream.state)
         if not events:
-            return
+            return stream.state
         request = Request(
             actor=PAYMENTS,
             command_id=f"{asked.order_id}/{asked.call.key}",
@@ -109,8 +115,9 @@ async def record_outcome(asked: Asked, decide: Decide, ports: Ports) -> None:
                 answer=Answer({}),
             )
         )
+        return PAYMENT.after(stream.state, events)
 
-    await until_unmoved(attempt)
+    return await until_unmoved(attempt)
 
 
 async def _authorize(

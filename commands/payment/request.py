@@ -19,7 +19,7 @@ from domain.order.state import Order
 from domain.payment import decisions
 from domain.payment.events import PaymentEvent
 from domain.payment.shares import capture_minor, value_minor
-from domain.payment.state import Payment
+from domain.payment.state import PAYMENT, Payment
 from domain.shipment.state import Shipments, ShipmentStatus
 
 PAYMENTS = Actor("payment", Role.PROCESS)
@@ -28,17 +28,25 @@ GONE = (ShipmentStatus.DISPATCHED, ShipmentStatus.DELIVERED)
 
 
 async def request_step(
-    event: FulfilmentStepStarted, envelope: Envelope, provider: str, ports: Ports
+    event: FulfilmentStepStarted,
+    envelope: Envelope,
+    provider: str,
+    ports: Ports,
+    *,
+    file: OrderFile | None = None,
 ) -> Payment | None:
     """Store what a step asks for, unless it was asked for before; give the payment after that.
+
+    A `file` that was just loaded is decided on first; where it has moved on, it is loaded anew.
 
     Raises:
         DomainError: it can't be asked for now (`illegal_transition`), or never.
         StoreUnavailableError: nothing is known to be stored; asking again is safe.
     """
+    loaded = [] if file is None else [file]
 
     async def attempt() -> Payment | None:
-        file = await load_file(event.order_id, ports)
+        file = loaded.pop() if loaded else await load_file(event.order_id, ports)
         order = file.order.state
         if order is None:
             raise AssertionError(f"{event.order_id} has a saga and no order")
@@ -46,7 +54,7 @@ async def request_step(
         if not events:
             return file.payment.state
         await ports.store.append(_append(event, events, file, envelope, ports))
-        return (await load_file(event.order_id, ports)).payment.state
+        return PAYMENT.after(file.payment.state, events)
 
     return await until_unmoved(attempt)
 

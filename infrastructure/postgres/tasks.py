@@ -29,7 +29,8 @@ ON CONFLICT (queue, key) DO NOTHING
 SOONER = """
 INSERT INTO tasks (queue, key, order_id, due_at)
 SELECT %s, * FROM unnest(%s::text[], %s::uuid[], %s::timestamptz[])
-ON CONFLICT (queue, key) DO UPDATE SET due_at = least(tasks.due_at, excluded.due_at)
+ON CONFLICT (queue, key) DO UPDATE SET due_at = excluded.due_at
+WHERE tasks.due_at > excluded.due_at
 """
 # SKIP LOCKED: two workers that look at once take different tasks.
 TAKE = """

@@ -26,6 +26,9 @@ from infrastructure.rebuild.strays import ghosts, strays
 
 T = TypeVar("T")
 
+NICE = 10
+"""How far a worker stands back from the live services; with the cores idle it costs nothing."""
+
 OpenParts: TypeAlias = Callable[[], Parts]
 
 
@@ -101,6 +104,7 @@ _workers: list[_Worker] = []
 
 
 def _begin(open_parts: OpenParts, stopping: Event, events_per_s: float | None) -> None:
+    os.nice(NICE)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one who started this
     parent = multiprocessing.parent_process()
     if parent is not None:

@@ -10,14 +10,15 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from commands.attempts import side_by_side
+from commands.order.file import OrderFile, load_files
 from commands.payment.request import PAYMENTS, STEPS, request_step
 from commands.ports import Ports
 from domain.envelope import Recorded
 from domain.events import DomainEvent
 from domain.fulfilment.events import FulfilmentStepStarted
-from domain.ids import OrderId, payment_stream
+from domain.ids import OrderId
 from domain.payment.events import PaymentVoidRequested, RefundRequested
-from domain.payment.state import PAYMENT, Payment
+from domain.payment.state import Payment
 from infrastructure import composition
 from infrastructure.event_store.catalog import CATALOG
 from infrastructure.services.payment_calls import Calls
@@ -70,19 +71,27 @@ class _Payments:
         for recorded in events:
             if recorded.order_id is not None and _is_ours(recorded.event):
                 by_order.setdefault(recorded.order_id, []).append(recorded)
-        await side_by_side(self._react(*pair) for pair in by_order.items())
+        files = await load_files(list(by_order), self._ports)
+        payments = await side_by_side(
+            self._react(*pair) for pair in zip(by_order.values(), files, strict=True)
+        )
+        await self._calls.ask_for(dict(zip(by_order, payments, strict=True)))
 
-    async def _react(self, order_id: OrderId, events: Sequence[Recorded[DomainEvent]]) -> None:
-        payment: Payment | None = None
+    async def _react(
+        self, events: Sequence[Recorded[DomainEvent]], file: OrderFile
+    ) -> Payment | None:
+        """Store what is asked for of one order; give its payment after that."""
+        payment, fresh = file.payment.state, [file]
         for recorded in events:
             if isinstance(recorded.event, FulfilmentStepStarted):
                 payment = await request_step(
-                    recorded.event, recorded.envelope, self._provider, self._ports
+                    recorded.event,
+                    recorded.envelope,
+                    self._provider,
+                    self._ports,
+                    file=fresh.pop() if fresh else None,
                 )
-            else:
-                stream = await self._ports.store.load(payment_stream(order_id), PAYMENT)
-                payment = stream.state
-        await self._calls.ask_for(order_id, payment)
+        return payment
 
 
 def _is_ours(event: DomainEvent) -> bool:

@@ -6,6 +6,7 @@ none is made twice at once.
 """
 
 import asyncio
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
 from math import ldexp
@@ -20,7 +21,7 @@ from domain.ids import OrderId, payment_stream
 from domain.order.events import OrderPlaced
 from domain.payment.open_calls import Authorize, Call, open_calls
 from domain.payment.state import PAYMENT, Payment
-from infrastructure.event_store.order_reader import OrderReader
+from infrastructure.event_store.order_reader import OrderReader, UnreadableEventError
 from infrastructure.postgres import tasks as tasks_table
 from infrastructure.postgres.tasks import Task
 from infrastructure.services.run import Parts
@@ -62,10 +63,14 @@ class Calls:
         self._under_way: set[str] = set()
         self.news = asyncio.Event()
 
-    async def ask_for(self, order_id: OrderId, payment: Payment | None) -> None:
-        """Have the calls made that are open with a payment."""
+    async def ask_for(self, payments: Mapping[OrderId, Payment | None]) -> None:
+        """Have the calls made that are open with some payments."""
         now = datetime.now(UTC)
-        calls = [(_key(order_id, call), order_id, now) for call in open_calls(payment)]
+        calls = [
+            (_key(order_id, call), order_id, now)
+            for order_id, payment in payments.items()
+            for call in open_calls(payment)
+        ]
         await self._tasks.put(CALLS, calls)
         if calls:
             self.news.set()
@@ -100,13 +105,15 @@ class Calls:
 
     async def _call(self, task: Task) -> str | None:
         """Make a call that is still open; give why it is to be made again."""
-        call = await self._find_open(task)
-        if call is None:
+        payment = (await self._ports.store.load(payment_stream(task.order_id), PAYMENT)).state
+        of_task = (one for one in open_calls(payment) if _key(task.order_id, one) == task.key)
+        call = next(of_task, None)
+        if call is None or payment is None:
             return None
         try:
             asked = await asyncio.to_thread(self._asked, task, call)
-            await make_call(asked, self._gateway, self._ports)
-        except NotYetError as error:
+            after = await make_call(asked, payment, self._gateway, self._ports)
+        except (NotYetError, UnreadableEventError) as error:
             return str(error)
         except GatewayUnknownError as error:
             return _unknown(task, error)
@@ -116,14 +123,9 @@ class Calls:
             return f"{error.code}: {error.detail}"
         _calls.labels("answered").inc()
         # It may wait for its customer now; then the provider is asked from time to time.
-        if isinstance(call, Authorize) and await self._find_open(task) is not None:
+        if isinstance(call, Authorize) and call in open_calls(after):
             return "the customer has not confirmed it with their bank yet"
         return None
-
-    async def _find_open(self, task: Task) -> Call | None:
-        payment = (await self._ports.store.load(payment_stream(task.order_id), PAYMENT)).state
-        of_task = (one for one in open_calls(payment) if _key(task.order_id, one) == task.key)
-        return next(of_task, None)
 
     def _asked(self, task: Task, call: Call) -> Asked:
         """Collect what a call needs from the order's events, with its token opened."""

@@ -2,7 +2,9 @@
 
 import asyncio
 import multiprocessing
+import os
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -11,12 +13,14 @@ import redis.asyncio
 
 from commands.ports import Answer
 from domain.ids import CustomerId, OrderId
+from infrastructure import composition
 from infrastructure.rebuild import lifecycle
 from infrastructure.rebuild.fill import fill
 from infrastructure.rebuild.lifecycle import RefusedError
 from infrastructure.rebuild.log import OrderLog, RebuildRunsError, opened, ranges
 from infrastructure.rebuild.pace import Pace
 from infrastructure.rebuild.run import ChangedError, WrongError
+from infrastructure.rebuild.workers import NICE, Workers
 from infrastructure.redis import layout
 from infrastructure.redis.generations import LedgerMovedError
 from infrastructure.redis.views import RedisOrderViews
@@ -59,6 +63,13 @@ async def test_the_generation_that_is_read_after_a_rebuild_is_what_the_log_says(
             views = make_views(pipeline, client)
             assert len(await list_all(views, 7)) == 30
             assert len(await list_all(views, 7, status="cancelled")) == 10
+
+
+def test_workers_stand_back_from_the_live_services(pipeline: Pipeline) -> None:
+    opening = partial(composition.rebuild_parts, pipeline.store, pipeline.views)
+    before = os.nice(0)
+    with Workers(opening, processes=1) as workers:
+        assert workers._pool.submit(os.nice, 0).result() == min(19, before + NICE)
 
 
 async def test_what_happens_after_the_flip_is_in_the_generation_that_one_rolls_back_to(
