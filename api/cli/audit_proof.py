@@ -182,10 +182,14 @@ def _lines(report: "Report") -> list[str]:
     if report.not_copied_yet:
         lines.append(f"not copied to S3 yet: {report.not_copied_yet} seals")
     if report.head > report.proven_to:
-        lines.append(
-            f"not yet proven: positions {report.proven_to + 1} to {report.head}, which no seal"
-            " covers; if events after them were cut off, nothing here can tell"
-        )
+        rest = f"positions {report.proven_to + 1} to {report.head}"
+        if faults:
+            lines.append(f"not proven: {rest}, with what is named above among them or before them")
+        else:
+            lines.append(
+                f"not yet proven: {rest}, which no seal covers;"
+                " if events after them were cut off, nothing here can tell"
+            )
     return lines
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from infrastructure.event_store.forgetting import Told
 
 LONGEST_NAME = 128
+KEYS_SHOWN = 5
 AGAIN = "not all is done yet: run this again to finish it"
 
 
@@ -111,10 +112,12 @@ def _finish(orders: Sequence["OrderId"], by: str, wait_s: float) -> None:
             tell=lambda reached: tell("waiting for Redis", reached, head),
         )
         rewritten = forgetting.rewrite_documents(client, generations, reader, orders)
+        rewritten += forgetting.empty_unfed(client, generations, orders)
         left = list(forgetting.leftovers(client, orders))
         problems = forgetting.rewrite_files(client)
     if left:
-        fail(f"still in Redis: {', '.join(left)}\n{AGAIN}")
+        some = ", ".join(left[:KEYS_SHOWN])
+        fail(f"still in Redis are {len(left)} documents, such as {some}\n{AGAIN}")
     typer.echo(
         f"{len(orders) - len(told.unreadable)} orders say so, {told.now} of them since now;"
         f" Redis shows nothing personal of them ({rewritten} documents were rewritten in place)"

@@ -150,7 +150,7 @@ class _Command:
         except ChangedError as changed:
             _tell_findings(str(changed), changed.found, err=True)
             known = changed.live_version
-            before = "an unknown version" if known is None else f"version {known}"
+            before = "one that is not noted" if known is None else f"version {known}"
             _fail(
                 f"it was built by version {changed.version} of the projection, what is read by"
                 f" {before}. Nothing was flipped: `rebuild --resume --accept` flips,"

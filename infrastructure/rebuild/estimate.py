@@ -29,7 +29,7 @@ class Estimate:
         return (
             f"generation {self.next} would be built beside generation {self.live}, by version"
             f" {PROJECTION_VERSION} of the projection: {self.events:,} events of"
-            f" {self.orders:,} orders, in {self.ranges} ranges, by {self.workers} workers,"
+            f" {self.orders:,} orders (ranges: {self.ranges}, workers: {self.workers})"
             f" in about {self.seconds:,.0f} s with the check; nothing was done"
         )
 

@@ -78,6 +78,27 @@ def rewrite_documents(
     return rewritten
 
 
+def empty_unfed(
+    client: "redis.Redis", generations: Generations, orders: Collection[OrderId]
+) -> int:
+    """Take personal data out of generations that nobody feeds, as a killed rebuild leaves one.
+
+    The rebuild that goes on finds these orders' last events newer, and folds them anew.
+
+    Raises:
+        DocumentMovedError: somebody builds there just now; running it again is safe.
+    """
+    fed = {generation for shard in generations.shards for generation in shard.fed()}
+    unfed = [
+        key
+        for key in leftovers(client, orders)
+        if not any(f":g{generation}:document:" in key for generation in fed)
+    ]
+    for key in unfed:
+        _empty(client, key)
+    return len(unfed)
+
+
 def leftovers(client: "redis.Redis", orders: Collection[OrderId]) -> Iterator[str]:
     """Look at every key of Redis; give those of these orders that show personal data."""
     names = {str(order_id) for order_id in orders}
@@ -118,7 +139,7 @@ def _shows(stored: StoredDocument | None) -> bool:
 
 
 def _empty(client: "redis.Redis", key: str) -> None:
-    """Take personal data out of a document that can't be folded; it is, or becomes, parked.
+    """Take personal data out of a document that can't be folded now; it counts as out of date.
 
     It takes the next position, which is still below that of the event that can't be applied or
     equal to it. So whoever has read it as it was finds it moved, and can't put that back.

@@ -25,6 +25,7 @@ from infrastructure.event_store.recorder import read_log
 from infrastructure.redis import forgetting, layout
 from infrastructure.redis.generations import Generations
 from infrastructure.redis.shard import (
+    Change,
     DocumentMovedError,
     Parking,
     ShardWriter,
@@ -41,6 +42,7 @@ __all__ = ["cluster_url"]  # a fixture that this module uses too
 
 EVE = CustomerId("c-eve")
 SECRET = b"Eve Quux"
+UNFED = 2
 
 
 async def place(
@@ -136,6 +138,29 @@ async def test_a_forgotten_customer_is_shown_nowhere_and_everybody_else_is(
     found = pipeline.stored(other.order_id)
     assert found is not None
     assert b"Ada Byron" in found.body
+
+
+async def test_what_a_killed_rebuild_has_built_shows_a_forgotten_customer_no_more(
+    pipeline: Pipeline,
+) -> None:
+    with pipeline.relay(), pipeline.projector():
+        placed = await place(pipeline, key="k")
+        await asyncio.to_thread(pipeline.await_complete, 1)
+    document = pipeline.reader.fold(placed.order_id)
+    assert document is not None
+    shards = pipeline.generations.shards
+    shard = shards[layout.partition_of(placed.order_id, len(shards))]
+    shard.apply_unfed(Step(UNFED, [Change(None, document)]), position=1)
+    await finish(pipeline, delete_key(pipeline))
+
+    orders = [placed.order_id]
+    assert list(forgetting.leftovers(pipeline.redis, orders))
+    assert forgetting.empty_unfed(pipeline.redis, pipeline.generations, orders) == 1
+    assert SECRET not in everything_in_redis(pipeline)
+    left = shard.read(UNFED, orders)[placed.order_id]
+    assert left is not None
+    assert left.position == 2  # of the event that says so, which the rebuild still has to take in
+    assert forgetting.empty_unfed(pipeline.redis, pipeline.generations, orders) == 0
 
 
 async def test_a_process_that_still_has_the_key_shows_and_seals_nothing_with_it(
