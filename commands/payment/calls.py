@@ -86,7 +86,13 @@ Decide: TypeAlias = Callable[[Payment], Sequence[PaymentEvent]]
 
 
 async def record_outcome(asked: Asked, decide: Decide, ports: Ports) -> None:
-    """Store what a provider said. Raises DomainError `provider_disagrees`."""
+    """Store what a provider said.
+
+    Calls of one order are answered together where its parcels leave together, so they take turns.
+
+    Raises:
+        DomainError: `provider_disagrees`; `too_much_contention` with other processes.
+    """
 
     async def attempt() -> None:
         stream = await ports.store.load(payment_stream(asked.order_id), PAYMENT)
@@ -110,7 +116,8 @@ async def record_outcome(asked: Asked, decide: Decide, ports: Ports) -> None:
             )
         )
 
-    await until_unmoved(attempt)
+    async with ports.turns.of(payment_stream(asked.order_id)):
+        await until_unmoved(attempt)
 
 
 async def _authorize(
