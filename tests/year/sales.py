@@ -121,7 +121,7 @@ class Sale:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """How much of the year: every so-manieth order.
+    """How much of the year: the middle one of every so many orders.
 
     Attributes:
         taken_back: of the orders of which something is taken back; `plain`: of the others.
@@ -165,8 +165,8 @@ def _choose(
 
     plain = [order for order in sold if order.invoice not in back]
     taken_back = sorted((order for order in sold if order.invoice in back), key=delay)
-    chosen = {order.invoice for order in plain[:: share.plain]}
-    chosen |= {order.invoice for order in taken_back[:: share.taken_back]}
+    chosen = {order.invoice for order in plain[share.plain // 2 :: share.plain]}
+    chosen |= {one.invoice for one in taken_back[share.taken_back // 2 :: share.taken_back]}
     return [order for order in sold if order.invoice in chosen]
 
 

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from domain.ids import OrderId
+from domain.money import Currency, Money
 from domain.order.state import OrderStatus
 from infrastructure.payments.sandbox import open_sandbox
 from infrastructure.settings import Settings
@@ -19,7 +20,7 @@ from tests.integration.services.town import open_town
 from tests.year.life import Year
 from tests.year.sales import YEAR, Sale, Share, Supply, read_year
 
-SHARE = Share(plain=extent(200, 1), taken_back=extent(6, 1))
+SHARE = Share(plain=extent(200, 1), taken_back=extent(3, 1))
 AT_A_TIME = extent(40, 200)
 PATIENT = '{"answer_s": 5, "authorize_pause_s": 1, "retry_pause_s": 1, "longest_pause_s": 10}'
 
@@ -45,11 +46,13 @@ async def test_of_a_real_year_money_stock_and_parcels_agree_with_every_status(
             print(f"{len(year.lived)} of {len(sales)} orders lived")  # noqa: T201 - progress
         await town.rest()
         books = await read_books(database_url, town.ports)
-    print(dict(books.statuses()))  # noqa: T201 - for the reader
+    print(_told(books))  # noqa: T201 - for the reader
     assert set(books.files) == set(year.lived)
     assert_agreement(books)
     for order_id, sale in year.lived.items():
         _assert_ended(books, order_id, sale)
+    assert {"completed", "rejected", "cancelled"} <= set(books.statuses())
+    assert any(file.facts.returns for file in books.files.values())
 
 
 def _assert_ended(books: Books, order_id: OrderId, sale: Sale) -> None:
@@ -67,3 +70,15 @@ def _assert_ended(books: Books, order_id: OrderId, sale: Sale) -> None:
         assert order.status is OrderStatus.CANCELLED, where
     given_back = payment is not None and payment.refunded_minor > 0
     assert given_back is bool(sale.brought_back), where
+
+
+def _told(books: Books) -> str:
+    """Say how the year ended, in pounds and pence of the provider's ledger."""
+    counted = ", ".join(f"{count} {status}" for status, count in books.statuses().most_common())
+    parcels = sum(len(file.facts.parcels) for file in books.files.values())
+    returns = sum(len(file.facts.returns) for file in books.files.values())
+    taken, back = (
+        Money(sum(row[kind] for row in books.ledger.values()), Currency("GBP"))
+        for kind in ("captured", "refunded")
+    )
+    return f"{counted}; {parcels} parcels, {returns} returns; taken {taken}, given back {back}"
