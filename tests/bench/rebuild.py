@@ -74,9 +74,10 @@ def measure(stack: Stack, effort: Effort) -> Sequence[Row]:
     small = _rebuild(platform)
     read_orders = _fill_log(platform, orders - orders // 10)
     events = orders * EVENTS_AN_ORDER
+    rounds = min(ROUNDS, effort.rounds)
     bare: list[float] = []
     took: list[Took] = []
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         bare.append(events / _bare_read(platform))
         took.append(_rebuild(platform))
     usual, meanwhile = _reads(stack, platform, read_orders, effort)
@@ -84,7 +85,7 @@ def measure(stack: Stack, effort: Effort) -> Sequence[Row]:
     aside = [events / (one.whole_s - one.checking_s) for one in took]
     few, many = f"MB at {events // 10:,} events", f"MB at {events:,}"
     name = f"rebuild of {events:,} events"
-    peaks = {many: [one.peak_mb for one in took], few: [small.peak_mb] * ROUNDS}
+    peaks = {many: [one.peak_mb for one in took], few: [small.peak_mb] * rounds}
     return [
         Row(f"{name}, with checks", "events/s", {"ours": whole, BARE: bare}, [Bar(BARE, 0.25)]),
         Row(f"{name}, checks aside", "events/s", {"ours": aside, BARE: bare}, [Bar(BARE, 0.4)]),
@@ -226,7 +227,7 @@ def _reads(
     with stack.service("query-api", platform.settings) as service:
         reads = answers_per_s(service.port, lambda: cycle(requests), expected=OK)
         reads(effort.seconds)
-        for _ in range(ROUNDS):
+        for _ in range(min(ROUNDS, effort.rounds)):
             usual.append(reads(effort.seconds))
             with _rebuilding(platform):
                 meanwhile.append(reads(effort.seconds))

@@ -20,7 +20,7 @@ from tests.integration.services.town import open_town
 from tests.year.life import Year
 from tests.year.sales import YEAR, Sale, Share, Supply, read_year
 
-SHARE = Share(plain=extent(200, 1), taken_back=extent(3, 1))
+SHARE = Share(plain=extent(400, 1), taken_back=extent(3, 1))
 AT_A_TIME = extent(40, 200)
 PATIENT = '{"answer_s": 5, "authorize_pause_s": 1, "retry_pause_s": 1, "longest_pause_s": 10}'
 
