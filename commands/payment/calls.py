@@ -135,6 +135,11 @@ async def _authorize(
             reference=before.reference,
             asked_at=asked.asked_at,
         )
+        if record is not None and payment.closed and isinstance(record.status, ActionRequired):
+            # Nobody waits for the customer any more; who confirms it later finds it gone.
+            key = void_key(asked.order_id, attempt)
+            await gateway.void(reference=record.status.reference, key=key)
+            return lambda now: outcomes.voided(now, attempt=attempt)
         if record is not None:
             return _authorized(attempt, record.status, waits=waits)
     if payment.closed:

@@ -14,7 +14,7 @@ from commands.ports import Append, Ports, Request, Write
 from domain.envelope import Actor, Envelope, Role
 from domain.fulfilment.events import FulfilmentStepStarted, Step
 from domain.fulfilment.facts import REST, SURPLUS
-from domain.fulfilment.standing import rest_minor, surplus_minor
+from domain.fulfilment.standing import is_off, rest_minor, surplus_minor
 from domain.order.state import Order
 from domain.payment import decisions
 from domain.payment.events import PaymentEvent
@@ -64,6 +64,8 @@ def _decide(
 ) -> Sequence[PaymentEvent]:
     payment = file.payment.state
     match event.step:
+        case Step.AUTHORIZE if is_off(order):
+            return ()  # it was called off meanwhile, and the saga closes the payment
         case Step.AUTHORIZE:
             return decisions.request_authorization(
                 payment,

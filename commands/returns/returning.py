@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from commands.order.change import Decision, Target, change_order
 from commands.order.file import OrderFile
 from commands.ports import Answer, Ports, Request
+from domain.fulfilment.standing import taken_minor
 from domain.ids import ReturnId
 from domain.order.state import Order
-from domain.payment.shares import refund_minor, value_minor
+from domain.payment.shares import due_minor, refund_minor, value_minor
 from domain.returns import decisions
 from domain.returns.decisions import LineToReceive
 from domain.returns.events import ReceivedLine, ReturnReason
@@ -81,7 +82,7 @@ async def receive_return(
     """
 
     def decide(order: Order, file: OrderFile) -> Decision:
-        returns, payment = file.returns.state, file.payment.state
+        returns = file.returns.state
         come = decisions.received_lines(order, returns, return_id=return_id, lines=lines)
         events = decisions.receive(
             order,
@@ -89,7 +90,7 @@ async def receive_return(
             return_id=return_id,
             lines=lines,
             worth_minor=_worth_minor(order, file, come),
-            left_minor=0 if payment is None else payment.unpromised_minor(file.promised_refunds),
+            left_minor=_left_minor(order, file),
         )
         return Decision(
             file.returns,
@@ -101,17 +102,38 @@ async def receive_return(
     return await change_order(target, decide, request, ports)
 
 
-def _worth_minor(order: Order, file: OrderFile, come: Sequence[ReceivedLine]) -> int:
-    """Give what was taken for these pieces; nothing where the money was never ours."""
+def _left_minor(order: Order, file: OrderFile) -> int:
+    """Give what may still be given back, of what was taken and will be for what was shipped."""
     payment = file.payment.state
     if payment is None:
         return 0
+    to_come_minor = max(0, _due_minor(order, file) - taken_minor(file.facts.payment))
+    return payment.unpromised_minor(file.promised_refunds, to_come_minor=to_come_minor)
+
+
+def _due_minor(order: Order, file: OrderFile) -> int:
+    """Give what was taken for all that was shipped, or will be once its captures are done."""
+    payment = file.payment.state
+    if payment is None:
+        return 0
+    wanted = {line.line_number: order.remaining(line) for line in order.lines}
+    due = due_minor(
+        owed_minor=order.owed_minor,
+        authorized_minor=payment.authorized_minor,
+        wanted_value_minor=value_minor(order.lines, wanted),
+        shipped_value_minor=value_minor(order.lines, shipped_pieces(file.shipments.state)),
+    )
+    return min(due, taken_minor(file.facts.payment)) if payment.closed else due
+
+
+def _worth_minor(order: Order, file: OrderFile, come: Sequence[ReceivedLine]) -> int:
+    """Give what is taken for these pieces; nothing where the money was never ours."""
     returned = dict(returned_pieces(file.returns.state))
     for line in come:
         returned[line.line_number] = returned.get(line.line_number, 0) + line.quantity
     wanted = {line.line_number: order.remaining(line) for line in order.lines}
     return refund_minor(
-        captured_minor=payment.captured_minor,
+        due_minor=_due_minor(order, file),
         wanted_value_minor=value_minor(order.lines, wanted),
         shipping_minor=order.shipping_minor,
         shipped_value_minor=value_minor(order.lines, shipped_pieces(file.shipments.state)),

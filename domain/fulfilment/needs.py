@@ -16,6 +16,7 @@ from domain.fulfilment.standing import (
     is_skipped,
     money_is_out,
     needs_no_money,
+    promised_minor,
     rest_minor,
     stock_is_out,
     surplus_minor,
@@ -168,10 +169,12 @@ def _settle(order: Order, saga: Fulfilment, facts: Facts) -> Iterator[Need]:
 
 
 def _returns(saga: Fulfilment, facts: Facts) -> Iterator[Need]:
+    # Pieces may be back before the money of their parcel was taken.
+    is_early = promised_minor(facts) > facts.payment.kept_minor and bool(_uncaptured(saga, facts))
     for each in facts.returns:
         for receipt in each.receipts:
             owed = saga.charged and receipt.refund_minor > 0
-            if owed and receipt.subject not in facts.payment.refunds:
+            if owed and not is_early and receipt.subject not in facts.payment.refunds:
                 yield Step.REFUND, receipt.subject
             if receipt.restock and receipt.subject not in facts.allocation.restocked:
                 yield Step.RESTOCK, receipt.subject

@@ -63,7 +63,7 @@ def surplus_minor(order: Order, facts: Facts) -> int:
     """How much was taken beyond what is owed, and neither given back nor promised for returns."""
     payment = facts.payment
     left = payment.kept_minor - promised_minor(facts)
-    return max(0, min(_taken_minor(payment) - order.owed_minor, left))
+    return max(0, min(taken_minor(payment) - order.owed_minor, left))
 
 
 def promised_minor(facts: Facts) -> int:
@@ -83,7 +83,7 @@ def surplus_refund(payment: PaymentFacts) -> str:
 
 def rest_minor(order: Order, payment: PaymentFacts) -> int:
     """How much is owed that no parcel's capture took, as far as it is held."""
-    return max(0, min(order.owed_minor - _taken_minor(payment), payment.held_minor))
+    return max(0, min(order.owed_minor - taken_minor(payment), payment.held_minor))
 
 
 def is_off(order: Order) -> bool:
@@ -101,8 +101,8 @@ def is_skipped(saga: Fulfilment, step: Step, subject: str = "") -> bool:
     return record is not None and record.condition is Condition.SKIPPED
 
 
-def _taken_minor(payment: PaymentFacts) -> int:
-    # Refunds for returns, and those that people made, don't change what was owed.
+def taken_minor(payment: PaymentFacts) -> int:
+    """How much was taken of what is owed: refunds for returns, and people's, don't change that."""
     back = sum(amount for name, amount in payment.refunds.items() if _is_surplus(name))
     return payment.captured_minor - back
 

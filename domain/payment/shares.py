@@ -20,6 +20,23 @@ def owed_minor(*, total_minor: int, cancelled_value_minor: int) -> int:
     return max(0, total_minor - cancelled_value_minor)
 
 
+def due_minor(
+    *, owed_minor: int, authorized_minor: int, wanted_value_minor: int, shipped_value_minor: int
+) -> int:
+    """Give what is to be taken, by and by, for all that was shipped.
+
+    Args:
+        owed_minor: see `owed_minor`.
+        authorized_minor: the most that can be taken.
+        wanted_value_minor: value of all pieces that are wanted, shipped or not.
+        shipped_value_minor: value of the pieces shipped so far.
+    """
+    due = min(owed_minor, authorized_minor)
+    if shipped_value_minor < wanted_value_minor:
+        due = due * shipped_value_minor // wanted_value_minor
+    return due
+
+
 def capture_minor(
     *,
     owed_minor: int,
@@ -28,24 +45,22 @@ def capture_minor(
     shipped_value_minor: int,
     claimed_minor: int,
 ) -> int:
-    """Give the amount to capture for a parcel.
+    """Give the amount to capture for a parcel, which counts as shipped; see `due_minor`.
 
-    Args:
-        owed_minor: see `owed_minor`.
-        authorized_minor: the most that can be taken.
-        wanted_value_minor: value of all pieces that are wanted, shipped or not.
-        shipped_value_minor: value of the pieces shipped so far, this parcel's included.
-        claimed_minor: what was asked for with earlier parcels, whatever came of it.
+    `claimed_minor` is what was asked for with earlier parcels, whatever came of it.
     """
-    due = min(owed_minor, authorized_minor)
-    if shipped_value_minor < wanted_value_minor:
-        due = due * shipped_value_minor // wanted_value_minor
+    due = due_minor(
+        owed_minor=owed_minor,
+        authorized_minor=authorized_minor,
+        wanted_value_minor=wanted_value_minor,
+        shipped_value_minor=shipped_value_minor,
+    )
     return max(0, due - claimed_minor)
 
 
 def refund_minor(
     *,
-    captured_minor: int,
+    due_minor: int,
     wanted_value_minor: int,
     shipping_minor: int,
     shipped_value_minor: int,
@@ -55,10 +70,10 @@ def refund_minor(
     """Give the amount that is owed to the customer for a receipt of returned pieces.
 
     Shipping is not given back for returns. Tax and discount lie on goods and shipping alike, so the
-    goods' part of what was captured is value / (value + shipping).
+    goods' part of what is due is value / (value + shipping).
 
     Args:
-        captured_minor: what was taken for all that was shipped.
+        due_minor: what was taken for all that was shipped, or will be.
         wanted_value_minor: value of all pieces that are wanted, shipped or not.
         shipping_minor: the order's shipping costs.
         shipped_value_minor: value of the pieces that were shipped.
@@ -69,5 +84,5 @@ def refund_minor(
     if gross == 0:
         return 0
     returned = min(returned_value_minor, shipped_value_minor)
-    due = captured_minor * wanted_value_minor * returned // gross
+    due = due_minor * wanted_value_minor * returned // gross
     return max(0, due - claimed_minor)

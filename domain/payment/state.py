@@ -142,14 +142,17 @@ class Payment:
         gone = self.refunded_minor + self.refund_pending_minor + self.charged_back_minor
         return max(0, self.captured_minor - gone)
 
-    def unpromised_minor(self, promised: Mapping[str, int]) -> int:
-        """What may still be given back beside refunds that are promised, by refund id."""
+    def unpromised_minor(self, promised: Mapping[str, int], *, to_come_minor: int = 0) -> int:
+        """What may still be given back beside refunds that are promised, by refund id.
+
+        `to_come_minor` is what will be captured for parcels that have left, and is not yet.
+        """
         to_ask = sum(
             amount_minor
             for refund_id, amount_minor in promised.items()
             if refund_id not in self.refunds or self.refunds[refund_id].outcome is Outcome.FAILED
         )
-        return max(0, self.refundable_minor - to_ask)
+        return max(0, self.refundable_minor + to_come_minor - to_ask)
 
     @property
     def open_attempt(self) -> int | None:

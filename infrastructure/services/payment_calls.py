@@ -72,6 +72,8 @@ class Calls:
             for call in open_calls(payment)
         ]
         await self._tasks.put(CALLS, calls)
+        # What waits for a customer is asked about in long pauses; once it is called off, at once.
+        await self._tasks.sooner(CALLS, [one for one in calls if _is_closed(payments[one[1]])])
         if calls:
             self.news.set()
 
@@ -143,6 +145,10 @@ class Calls:
             asked_at=envelope.occurred_at,
             correlation_id=envelope.correlation_id,
         )
+
+
+def _is_closed(payment: Payment | None) -> bool:
+    return payment is not None and payment.closed
 
 
 def pause_s(tries: int) -> float:

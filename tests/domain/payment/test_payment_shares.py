@@ -35,7 +35,7 @@ def refunds(captured: int, shipping: int, receipts: list[int]) -> list[int]:
     for returned in accumulate(receipts):
         given.append(
             refund_minor(
-                captured_minor=captured,
+                due_minor=captured,
                 wanted_value_minor=sum(receipts),
                 shipping_minor=shipping,
                 shipped_value_minor=sum(receipts),
@@ -120,7 +120,7 @@ def test_a_discount_is_shared_by_goods_and_shipping() -> None:
 
 def test_half_of_what_was_shipped_so_far_is_half_of_what_was_captured_for_it() -> None:
     half = refund_minor(
-        captured_minor=500,
+        due_minor=500,
         wanted_value_minor=1_000,
         shipping_minor=0,
         shipped_value_minor=500,

@@ -7,6 +7,7 @@ import pytest
 
 from commands.order.cancel import CancelOrder, cancel_order
 from commands.order.change import Target
+from commands.order.place import PlaceOrder, place_order
 from commands.payment.refund import AskRefund, ask_refund
 from commands.returns.returning import (
     RequestReturn,
@@ -14,13 +15,16 @@ from commands.returns.returning import (
     receive_return,
     request_return,
 )
-from domain.ids import OrderId, ReturnId, Sku
+from domain.ids import CustomerId, OrderId, ReturnId, Sku
+from domain.order.decisions import LineToCancel
+from domain.order.events import OrderLine, PaymentMethod
+from domain.personal import Address, PersonalData
 from domain.returns.decisions import LineToReceive
 from domain.returns.events import ReturnReason
 from domain.shipment.events import TrackingStatus
 from domain.shipment.pieces import LineRequest
 from infrastructure.settings import Settings
-from tests.integration.services.orders import place, stock
+from tests.integration.services.orders import GBP, place, stock
 from tests.integration.services.provider import CutOffError, Watched, agree, ledger
 from tests.integration.services.town import Town, asks, open_town
 
@@ -48,6 +52,66 @@ async def test_what_came_back_to_the_sender_is_sent_again_at_no_charge_or_paid_b
     books = await ledger(database_url, "captured_minor, refunded_minor")
     assert sorted(one["refunded_minor"] for one in books) == [0, 2 * PRICE]
     assert [one["captured_minor"] for one in books] == [2 * PRICE] * 2
+
+
+async def test_goods_that_are_back_before_their_money_was_taken_are_paid_back_once_it_is(
+    settings: Settings, gateway: Watched, database_url: str
+) -> None:
+    """A capture may take long: a provider is slow, or a card is put right at last."""
+    del gateway
+    async with open_town(settings) as town:
+        await stock(town.ports, A=9)
+        one, two = await place(town.ports, A=1), await place(town.ports, A=2)
+        await town.rest()
+        await town.deliver(two, await town.send(two, [LineRequest(A, 1)]))
+        await town.rest()
+        for order in (one, two):  # and no service looks in between
+            await town.deliver(order, await town.send(order, [LineRequest(A, 1)]))
+            await receive(town, order, 1)
+        await town.rest()
+        assert await agree(town, database_url) == {"completed": 2}
+    assert await ledger(database_url, "captured_minor, refunded_minor") == [
+        {"captured_minor": 2 * PRICE, "refunded_minor": PRICE},
+        {"captured_minor": PRICE, "refunded_minor": PRICE},
+    ]
+
+
+async def test_what_comes_back_is_worth_what_is_owed_for_it_after_other_lines_were_cancelled(
+    settings: Settings, gateway: Watched, database_url: str
+) -> None:
+    """The discount stays whole: with the other line gone, each of two pieces is worth less."""
+    del gateway
+    lines = [OrderLine(1, A, "A", 2, 500), OrderLine(2, Sku("B"), "B", 1, 1_000)]
+    command = PlaceOrder(
+        customer_id=CustomerId("c-1"),
+        external_reference=None,
+        personal=PersonalData("Ada", "ada@example.com", None, Address("GB"), "tok_visa"),
+        currency=GBP,
+        lines=lines,
+        shipping_minor=0,
+        tax_minor=0,
+        discount_minor=500,
+        payment=PaymentMethod.TOKEN,
+        fulfilled_here=True,
+    )
+    async with open_town(settings) as town:
+        await stock(town.ports, A=9, B=9)
+        order = (await place_order(command, asks(), town.ports)).order_id
+        await town.rest()
+        await town.deliver(order, await town.send(order, [LineRequest(A, 2)]))
+        await town.rest()
+        off = CancelOrder(order, reason="no", lines=[LineToCancel(Sku("B"), 1)])
+        await cancel_order(off, asks(), town.ports)
+        await town.rest()
+        await receive(town, order, 1)
+        await town.rest()
+        [one] = await ledger(database_url, "captured_minor - refunded_minor AS kept")
+        assert one["kept"] == 250
+        await receive(town, order, 1)
+        await town.rest()
+        assert await agree(town, database_url) == {"completed": 1}
+    [one] = await ledger(database_url, "captured_minor - refunded_minor AS kept")
+    assert one["kept"] == 0
 
 
 async def test_a_crash_between_the_provider_and_the_log_moves_no_money_twice(

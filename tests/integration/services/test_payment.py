@@ -6,12 +6,15 @@ import pytest
 from commands.order.cancel import CancelOrder, cancel_order
 from commands.payment.webhook import record_provider_event
 from domain.envelope import Role
+from domain.fulfilment.events import Step
 from domain.ids import OrderId, Sku
 from domain.payment.state import Outcome, Payment
+from domain.payment.status import PaymentStatus, payment_status
 from domain.shipment.pieces import LineRequest
 from infrastructure.services import payment_calls
 from infrastructure.services.payment_calls import CALLS
 from infrastructure.settings import Settings
+from tests.integration.services.conftest import FAST
 from tests.integration.services.orders import place, stock
 from tests.integration.services.provider import Watched, agree, ledger
 from tests.integration.services.town import Town, asks, open_town
@@ -95,6 +98,62 @@ async def test_parcels_of_one_order_that_leave_together_are_each_charged_by_one_
         assert (await payment(town, order)).captured_minor == parcels * PRICE
         await agree(town, database_url)
     assert gateway.asked.count("capture") == parcels
+
+
+@pytest.mark.parametrize("ends", ["cancelled", "expired"])
+async def test_whom_nobody_waits_for_any_more_can_not_confirm_with_their_bank(
+    settings: Settings,
+    gateway: Watched,
+    database_url: str,
+    ends: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    del settings  # only what it put into the environment
+    if ends == "expired":
+        monkeypatch.setenv("ORDERTRAIL_SAGA_TIMING", FAST.replace("30", "2"))
+    async with open_town(Settings()) as town:
+        await stock(town.ports, A=5)
+        order = await place(town.ports, "tok_authenticationRequired", A=1)
+
+        async def waits() -> bool:
+            state = (await town.file(order)).payment.state
+            return state is not None and state.attempts[1].outcome is Outcome.ACTION_REQUIRED
+
+        await town.until(waits)
+        if ends == "cancelled":
+            await cancel_order(CancelOrder(order, reason="no"), asks(), town.ports)
+
+        async def is_over() -> bool:
+            return await status(town, order) == ends
+
+        await town.until(is_over)
+        await agree(town, database_url)
+    assert "void" in gateway.asked
+    assert await ledger(database_url, "status, released_minor") == [
+        {"status": "released", "released_minor": 0}
+    ]
+
+
+async def test_an_order_that_is_called_off_before_it_is_paid_asks_nobody_and_is_not_paid(
+    settings: Settings, gateway: Watched, database_url: str
+) -> None:
+    async with open_town(settings) as town:
+        await stock(town.ports, A=5)
+        order = await place(town.ports, A=1)
+        for worker in [
+            *town.workers[:2],
+            *town.workers[:2],
+        ]:  # the saga has asked for the money, and payment is late
+            await town._round(worker)
+        saga = (await town.file(order)).fulfilment.state
+        assert saga is not None
+        assert saga.of(Step.AUTHORIZE) is not None
+        await cancel_order(CancelOrder(order, reason="no"), asks(), town.ports)
+        await town.rest()
+        assert await agree(town, database_url) == {"cancelled": 1}
+        assert payment_status(await payment(town, order)) is PaymentStatus.VOIDED
+        assert not (await payment(town, order)).attempts
+    assert gateway.asked == []
 
 
 @pytest.mark.parametrize("by", ["look_up", "webhook"])
