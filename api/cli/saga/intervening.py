@@ -85,14 +85,14 @@ async def _retry(wanted: _Wanted, *, dry_run: bool) -> None:
         if dry_run:
             typer.echo("these would be tried again; nothing was done")
             return
+        for task in failing:
+            await tasks.make_due(task)
         try:
             for record in chosen:
                 one = StuckStep(order_id, record.step, record.subject)
                 await retry_step(one, _request(ports, "saga retry"), ports, timing)
         except DomainError as error:
-            fail(error.detail)
-        for task in failing:
-            await tasks.make_due(task)
+            fail(f"{record.step}: {error.detail}")
         typer.echo("they are tried again now: `saga show` says what comes of it")
 
 
