@@ -90,8 +90,10 @@ Decide: TypeAlias = Callable[[Payment], Sequence[PaymentEvent]]
 async def record_outcome(asked: Asked, decide: Decide, ports: Ports) -> Payment | None:
     """Store what a provider said; give the payment after that.
 
+    Calls of one order are answered together where its parcels leave together, so they take turns.
+
     Raises:
-        DomainError: `provider_disagrees`.
+        DomainError: `provider_disagrees`; `too_much_contention` with other processes.
     """
 
     async def attempt() -> Payment | None:
@@ -117,7 +119,8 @@ async def record_outcome(asked: Asked, decide: Decide, ports: Ports) -> Payment 
         )
         return PAYMENT.after(stream.state, events)
 
-    return await until_unmoved(attempt)
+    async with ports.turns.of(payment_stream(asked.order_id)):
+        return await until_unmoved(attempt)
 
 
 async def _authorize(

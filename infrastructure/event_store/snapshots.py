@@ -13,30 +13,32 @@ from typing import Any, TypeVar
 import msgspec
 import structlog
 
+from commands.ports import Stream
 from domain.aggregate import Aggregate
-from domain.ids import StreamId
 from infrastructure.event_store.mapper import LogEntry, event_hash
 
 EVERY = 100
 """Events read behind a snapshot (or the beginning) before a new one is taken."""
 
-# By stream: its newest snapshot of the wanted name, if any, and from its own event on all events.
+# By stream, from a known version on, or from its newest snapshot of the wanted name: that event and
+# all that follow.
 LOAD = """
 WITH kept AS (
     SELECT s.originator_id, s.originator_version, s.mac, s.state
-    FROM unnest(%(streams)s::text[], %(aggregates)s::text[]) AS w (stream, aggregate)
-    JOIN snapshots s ON s.originator_id = w.stream AND s.aggregate = w.aggregate
+    FROM unnest(%(streams)s::text[], %(aggregates)s::text[], %(known)s::bigint[])
+         AS w (stream, aggregate, known)
+    JOIN snapshots s ON s.originator_id = w.stream AND s.aggregate = w.aggregate AND w.known = 0
     JOIN events USING (originator_id, originator_version))
 SELECT e.notification_id, e.originator_id, e.originator_version, e.topic, e.state, e.recorded_at,
        e.order_id, e.kept_mac, e.kept
-FROM unnest(%(streams)s::text[]) AS w (stream)
+FROM unnest(%(streams)s::text[], %(known)s::bigint[]) AS w (stream, known)
 LEFT JOIN kept k ON k.originator_id = w.stream
 CROSS JOIN LATERAL (
     SELECT e.*, CASE WHEN e.originator_version = k.originator_version THEN k.mac END AS kept_mac,
            CASE WHEN e.originator_version = k.originator_version THEN k.state END AS kept
     FROM events e
     WHERE e.originator_id = w.stream
-      AND e.originator_version >= coalesce(k.originator_version, 0)
+      AND e.originator_version >= greatest(k.originator_version, w.known)
     ORDER BY e.originator_version
     OFFSET 0) e
 """
@@ -61,17 +63,11 @@ class Snapshots:
         # A key of its own: the master key is for sealing (HMAC as a PRF, NIST SP 800-108).
         self._key = hmac.digest(master_key, b"ordertrail snapshots", "sha256")
 
-    def write(
-        self,
-        aggregate: Aggregate[S, Any],
-        stream: StreamId,
-        version: int,
-        last_hash: bytes,
-        state: S,
-    ) -> Sequence[object]:
+    def write(self, aggregate: Aggregate[S, Any], stream: Stream[S]) -> Sequence[object]:
         """Give the parameters of KEEP."""
-        encoded = msgspec.json.encode(state, enc_hook=_plain)
-        return [stream, version, aggregate.name, self._mac(aggregate, last_hash, encoded), encoded]
+        encoded = msgspec.json.encode(stream.state, enc_hook=_plain)
+        mac = self._mac(aggregate, stream.last_hash, encoded)
+        return [stream.stream, stream.version, aggregate.name, mac, encoded]
 
     def read(
         self,

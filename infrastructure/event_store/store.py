@@ -1,4 +1,4 @@
-"""The handlers' event store: loads streams, seals what is personal, appends through the writer."""
+"""The handlers' event store: seals what is personal, and appends through the writer."""
 
 import hmac
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -25,10 +25,10 @@ from commands.ports import (
 from domain.aggregate import Aggregate
 from domain.errors import DomainError
 from domain.ids import CustomerId, OrderId, StreamId
-from infrastructure.event_store import snapshots
 from infrastructure.event_store.append_call import KeptAnswer, Outcome, StoredAppend, name_holder
+from infrastructure.event_store.loading import StreamLoader
 from infrastructure.event_store.mapper import EventMapper, event_hash
-from infrastructure.event_store.recorder import ENTRIES_OF_STREAM, KEYS_BY_CUSTOMER, log_entry
+from infrastructure.event_store.recorder import KEYS_BY_CUSTOMER
 from infrastructure.event_store.sealing import CustomerForgottenError, DataKeys
 from infrastructure.event_store.snapshots import Snapshots
 from infrastructure.event_store.writer import DatabaseUnreachableError, GroupCommitWriter
@@ -73,7 +73,7 @@ class PostgresEventStore:
         self._pool = pool
         self._keys = DataKeys(master_key)
         self._mapper = EventMapper(self._keys)
-        self._snapshots = Snapshots(master_key)
+        self._loader = StreamLoader(self._read, self._mapper, Snapshots(master_key))
         self._fingerprint_key = hmac.digest(master_key, b"ordertrail fingerprints", "sha256")
 
     async def load(self, stream: StreamId, aggregate: Aggregate[S, Any]) -> Stream[S]:
@@ -83,38 +83,7 @@ class PostgresEventStore:
     async def load_all(
         self, wanted: Sequence[tuple[StreamId, Aggregate[Any, Any]]]
     ) -> Sequence[Stream[Any]]:
-        """Fold streams, each from its snapshot on where it has one, and keep one if it was long.
-
-        Personal data stays sealed, as no decision needs it.
-        """
-        names = {
-            "streams": [stream for stream, _ in wanted],
-            "aggregates": [aggregate.name for _, aggregate in wanted],
-        }
-        found: dict[StreamId, list[dict[str, Any]]] = {stream: [] for stream, _ in wanted}
-        for row in await self._read(snapshots.LOAD, names):
-            found[row["originator_id"]].append(row)
-        return [await self._fold(stream, by, found[stream]) for stream, by in wanted]
-
-    async def _fold(
-        self, stream: StreamId, aggregate: Aggregate[S, Any], rows: Sequence[dict[str, Any]]
-    ) -> Stream[S]:
-        entries = [log_entry(row) for row in rows]
-        if not entries:
-            return Stream.unwritten(stream)
-        state = self._snapshots.read(aggregate, entries[0], rows[0]["kept_mac"], rows[0]["kept"])
-        if state is None and entries[0].version > 1:
-            entries = [log_entry(row) for row in await self._read(ENTRIES_OF_STREAM, [stream])]
-        unfolded = entries if state is None else entries[1:]
-        for entry in unfolded:
-            recorded = self._mapper.to_recorded(entry, open_sealed=False)
-            state = aggregate.evolve(state, recorded.event)
-        last = entries[-1]
-        last_hash = event_hash(stream, last.version, last.type, last.state)
-        if state is not None and len(unfolded) > snapshots.EVERY:
-            kept = self._snapshots.write(aggregate, stream, last.version, last_hash, state)
-            await self._read(snapshots.KEEP, kept)
-        return Stream(stream, state, last.version, last.position, last_hash)
+        return await self._loader.load_all(wanted)
 
     async def ping(self) -> None:
         """See whether the store can be read. Raises StoreUnavailableError."""
@@ -244,7 +213,7 @@ class PostgresEventStore:
             try:
                 async with self._pool.connection() as connection:
                     with deadline(connection, within_s):
-                        cursor = await connection.execute(query, values, prepare=True)
+                        cursor = await connection.execute(query, values, prepare=True, binary=True)
                         return await cursor.fetchall()
             except (PoolTimeout, ServerHangsError) as error:
                 raise StoreUnavailableError(str(error)) from error

@@ -1,4 +1,4 @@
-"""`./run chaos`: the failure drills in their long form, round after round, each with its seed.
+"""`./run chaos`: the drills in their long form, round after round, each with its seed.
 
 A run of one round is repeated by its seed: the same victims in the same order, at the same
 moments of the drill.
@@ -13,6 +13,7 @@ import sys
 
 from tests.chaos.extent import EXTENT, LONG
 
+DRILLS = ("tests/chaos", "tests/integration/services/test_year.py")
 MOST_SECONDS_OF_A_DRILL = 1_800
 
 
@@ -23,7 +24,7 @@ def main() -> int:
         seed = arguments.seed or secrets.token_hex(4)
         sys.stdout.write(f"== round {number} of {arguments.rounds}: --seed {seed}\n")
         sys.stdout.flush()
-        pytest = [sys.executable, "-m", "pytest", "tests/chaos", "-v", "-s"]
+        pytest = [sys.executable, "-m", "pytest", *DRILLS, "-v", "-s"]
         done = subprocess.run(
             [*pytest, f"--timeout={MOST_SECONDS_OF_A_DRILL}", *for_pytest],
             env={

@@ -27,6 +27,8 @@ async def test_customers_order_and_everybody_is_even_in_the_end(platform: LivePl
     assert statuses["cancelled"]
     assert statuses["rejected"]
     assert shown[-1] == ORDERS
+    assert told.confirmed
+    assert told.scanned
     taken, back = told.money()
     assert not told.unsettled()
     assert told.differing() == []

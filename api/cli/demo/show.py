@@ -34,6 +34,8 @@ def show_story(told: Told) -> None:
     taken, back = told.money()
     typer.echo(f"\nOrders of customers, lived to their end: {_words(told.statuses())}")
     typer.echo(f"  taken {Money(taken, GBP)}, given back {Money(back, GBP)}")
+    typer.echo(f"  confirmed with the customer's bank: {told.confirmed} payments")
+    typer.echo(f"  told by a carrier's signed webhooks: {told.scanned} scans")
     for order in told.differing():
         typer.echo(f"  BUT the payment provider's own ledger says otherwise of order {order}")
     if not told.differing():

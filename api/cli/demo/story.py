@@ -26,6 +26,7 @@ CARDS = (
     # Declines that are final: with others the saga asks again a minute later, and once more.
     ("tok_chargeDeclinedExpiredCard", 2),
     ("tok_chargeDeclinedFraudulent", 1),
+    ("tok_authenticationRequired", 2),
     ("tok_timeoutAfterCharging", 2),
     ("tok_slow", 1),
 )

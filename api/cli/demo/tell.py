@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 
+from api.cli.demo.outside import CARRIER, Outside
 from api.cli.demo.story import Ending, Purchase, Story
 
 Tell = Callable[[str], None]
@@ -23,6 +24,8 @@ STATIONS = {
     Ending.AFTER_AN_EXCEPTION: ("in_transit", "exception", "out_for_delivery"),
 }
 """Where a parcel is scanned before it is delivered, where that is not ON_THE_WAY."""
+CARRIERS = ("Royal Mail", CARRIER)
+"""The scans of the first are entered by the warehouse."""
 PAUSE_S = 0.6
 """Between two stations of a parcel, at speed 1."""
 OVER = ("completed", "rejected", "expired", "cancelled")
@@ -39,10 +42,14 @@ class Told:
     Attributes:
         documents: each order as it is in the end, by its number.
         ledger: what the provider took and gave back, in minor units, by order.
+        confirmed: payments that customers confirmed with their bank.
+        scanned: scans that a carrier told by its signed webhook.
     """
 
     documents: dict[int, Any] = field(default_factory=dict)
     ledger: dict[str, tuple[int, int]] = field(default_factory=dict)
+    confirmed: int = 0
+    scanned: int = 0
 
     def statuses(self) -> Counter[str]:
         return Counter(one["status"] for one in self.documents.values())
@@ -81,6 +88,7 @@ class Teller:
         """Take who mints tokens; `speed` 2 plays twice as fast, 0 without a pause."""
         self._client = client
         self._token = token
+        self._outside = Outside(client)
         self._merchant = _bearer(token("merchant", "demo-warehouse"))
         self._support = _bearer(token("support", "demo"))
         self._positions: dict[str, int] = {}
@@ -102,6 +110,7 @@ class Teller:
         self.told.ledger = await asyncio.to_thread(
             _ledger, [document["order_id"] for document in self.told.documents.values()]
         )
+        self.told.confirmed, self.told.scanned = self._outside.asked, self._outside.told
         return self.told
 
     async def _list(self, sku: str, name: str, price_minor: int, pieces: int) -> None:
@@ -126,7 +135,12 @@ class Teller:
         name = os.urandom(8).hex()
         placed = await self._post("/v1/orders", body, {**customer, "Idempotency-Key": name})
         order = placed["order_id"]
-        document = await self._until(order, lambda one: one["status"] != "pending")
+        document = await self._until(
+            order, lambda one: one["status"] != "pending" or one["payment"]["action_url"]
+        )
+        if address := document["payment"]["action_url"]:
+            await self._outside.confirm(address)
+            document = await self._until(order, lambda one: one["status"] != "pending")
         self.told.documents[purchase.number] = document
         if document["status"] == "confirmed":
             await self._end(order, purchase, customer)
@@ -139,23 +153,31 @@ class Teller:
         lines = [{"sku": sku, "quantity": pieces} for sku, pieces in purchase.lines.items()]
         in_two = purchase.ending is Ending.IN_TWO_PARCELS
         for parcel in _in_two(lines) if in_two else [lines]:
-            await self._carry(order, parcel, STATIONS.get(purchase.ending, ON_THE_WAY))
+            stations = STATIONS.get(purchase.ending, ON_THE_WAY)
+            carrier = CARRIERS[purchase.number % len(CARRIERS)]
+            await self._carry(order, parcel, stations, carrier)
         if purchase.ending is Ending.RETURNED:
             await self._return(order, lines[0], customer)
 
-    async def _carry(self, order: str, lines: Sequence[Any], stations: Sequence[str]) -> None:
+    async def _carry(
+        self, order: str, lines: Sequence[Any], stations: Sequence[str], carrier: str
+    ) -> None:
         packed = await self._post(f"/v1/orders/{order}/shipments", {"lines": lines}, self._merchant)
         parcel = packed["shipment_id"]
+        number = f"{carrier[:2].upper()}{parcel[-8:].upper()}"
         await self._rest()
         await self._post(
             f"/v1/shipments/{parcel}/dispatches",
-            {"carrier": "Royal Mail", "tracking_number": f"RM{parcel[-8:].upper()}"},
+            {"carrier": carrier, "tracking_number": number},
             self._merchant,
         )
         for status in [*stations, "delivered"]:
             await self._rest()
             scan = {"status": status, "scanned_at": _now(), "place": "London"}
-            await self._post(f"/v1/shipments/{parcel}/events", scan, self._merchant)
+            if carrier == CARRIER:
+                await self._outside.scan(number, scan)
+            else:
+                await self._post(f"/v1/shipments/{parcel}/events", scan, self._merchant)
 
     async def _return(self, order: str, line: Any, customer: Mapping[str, str]) -> None:
         await self._until(order, lambda one: one["status"] == "completed")

@@ -32,13 +32,22 @@ LENGTH = snapshots.EVERY + 20
 
 
 @pytest.fixture
-async def store(
-    postgres_server: PostgresServer, database_url: str
-) -> AsyncIterator[PostgresEventStore]:
-    """Open the store as the services do: with a role that owns nothing."""
+def service_url(postgres_server: PostgresServer, database_url: str) -> str:
+    """Give the URL that services have: with a role that owns nothing."""
     postgres_server.ensure_login("snapshot_service", PASSWORD, "ordertrail_service")
-    url = postgres_server.url(database_url.rpartition("/")[2], "snapshot_service", PASSWORD)
-    async with open_event_store(url, MASTER_KEY, pool_size=2, pool_timeout_s=5) as opened:
+    return postgres_server.url(database_url.rpartition("/")[2], "snapshot_service", PASSWORD)
+
+
+@pytest.fixture
+async def store(service_url: str) -> AsyncIterator[PostgresEventStore]:
+    async with open_event_store(service_url, MASTER_KEY, pool_size=2, pool_timeout_s=5) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def elsewhere(service_url: str) -> AsyncIterator[PostgresEventStore]:
+    """Open the store of another process, which has loaded nothing yet."""
+    async with open_event_store(service_url, MASTER_KEY, pool_size=2, pool_timeout_s=5) as opened:
         yield opened
 
 
@@ -76,14 +85,14 @@ async def test_a_short_stream_has_none(ports: Ports, database_url: str) -> None:
 
 
 async def test_a_long_stream_is_folded_from_its_snapshot_to_the_same_state(
-    store: PostgresEventStore, ports: Ports, database_url: str
+    store: PostgresEventStore, elsewhere: PostgresEventStore, ports: Ports, database_url: str
 ) -> None:
     order_id = await a_long_stream(ports)
     [(version, name)] = query(database_url, "SELECT originator_version, aggregate FROM snapshots")
     assert (version, name) == (snapshots.EVERY + 1, "order.v3")
 
     folded: list[OrderEvent] = []
-    quick = await store.load(order_stream(order_id), counted(folded))
+    quick = await elsewhere.load(order_stream(order_id), counted(folded))
     whole = None
     for recorded in reader(database_url).events(order_id):
         assert isinstance(recorded.event, OrderEvent)
@@ -97,7 +106,7 @@ async def test_a_long_stream_is_folded_from_its_snapshot_to_the_same_state(
 
 
 async def test_a_stream_that_ends_with_its_snapshot_goes_on_from_there(
-    store: PostgresEventStore, ports: Ports, database_url: str
+    store: PostgresEventStore, elsewhere: PostgresEventStore, ports: Ports, database_url: str
 ) -> None:
     placed = await place_order(order(quantity=1_000), request("k"), ports)
     await cancel_pieces(ports, placed.order_id, snapshots.EVERY)
@@ -106,7 +115,7 @@ async def test_a_stream_that_ends_with_its_snapshot_goes_on_from_there(
     assert version == before.version
 
     folded: list[OrderEvent] = []
-    assert await store.load(order_stream(placed.order_id), counted(folded)) == before
+    assert await elsewhere.load(order_stream(placed.order_id), counted(folded)) == before
     assert folded == []
     await cancel_pieces(ports, placed.order_id, 1)
 
@@ -124,7 +133,11 @@ async def test_a_stream_that_ends_with_its_snapshot_goes_on_from_there(
     ],
 )
 async def test_a_snapshot_that_does_not_fit_is_passed_over(
-    store: PostgresEventStore, ports: Ports, database_url: str, change: str
+    store: PostgresEventStore,
+    elsewhere: PostgresEventStore,
+    ports: Ports,
+    database_url: str,
+    change: str,
 ) -> None:
     order_id = await a_long_stream(ports)
     before = await store.load(order_stream(order_id), ORDER)
@@ -132,6 +145,6 @@ async def test_a_snapshot_that_does_not_fit_is_passed_over(
         connection.execute(f"UPDATE snapshots SET {change}".encode())
 
     folded: list[OrderEvent] = []
-    assert await store.load(order_stream(order_id), counted(folded)) == before
+    assert await elsewhere.load(order_stream(order_id), counted(folded)) == before
     assert len(folded) == LENGTH + 1
     await cancel_pieces(ports, order_id, 1)

@@ -8,6 +8,7 @@ from commands.payment.webhook import record_provider_event
 from domain.envelope import Role
 from domain.ids import OrderId, Sku
 from domain.payment.state import Outcome, Payment
+from domain.shipment.pieces import LineRequest
 from infrastructure.services import payment_calls
 from infrastructure.services.payment_calls import CALLS
 from infrastructure.settings import Settings
@@ -78,6 +79,22 @@ async def test_no_more_calls_are_begun_than_there_are_places(
         town.patient = True
         await town.rest()
         assert await agree(town, database_url) == {"confirmed": 3}
+
+
+async def test_parcels_of_one_order_that_leave_together_are_each_charged_by_one_call(
+    settings: Settings, gateway: Watched, database_url: str
+) -> None:
+    parcels = 12
+    async with open_town(settings) as town:
+        await stock(town.ports, A=parcels)
+        order = await place(town.ports, A=parcels)
+        await town.rest()
+        for _ in range(parcels):
+            await town.send(order, [LineRequest(A, 1)])
+        await town.rest()
+        assert (await payment(town, order)).captured_minor == parcels * PRICE
+        await agree(town, database_url)
+    assert gateway.asked.count("capture") == parcels
 
 
 @pytest.mark.parametrize("by", ["look_up", "webhook"])

@@ -1,0 +1,126 @@
+"""Loads streams: their events folded, from what is known of them on.
+
+Rule: the log is the truth. A state that is remembered, here or in the table of snapshots, counts
+only where the log still has the event that it stands on, which is read each time; otherwise the
+stream is folded from its beginning. Personal data stays sealed, as no decision needs it.
+"""
+
+from collections import OrderedDict
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from commands.ports import Stream
+from domain.aggregate import Aggregate
+from domain.ids import StreamId
+from infrastructure.event_store import snapshots
+from infrastructure.event_store.mapper import EventMapper, LogEntry, event_hash
+from infrastructure.event_store.recorder import ENTRIES_OF_STREAM, log_entry
+from infrastructure.event_store.snapshots import Snapshots
+
+S = TypeVar("S")
+
+REMEMBERED = 4_096
+"""Streams; of these the ones that were loaded last. A state takes a few kilobytes."""
+
+
+class Read(Protocol):
+    """Asks the database. Raises StoreUnavailableError."""
+
+    def __call__(
+        self, query: str, values: Sequence[Any] | Mapping[str, Any], /
+    ) -> Awaitable[Sequence[dict[str, Any]]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """Attributes: unkept: events in the state that no snapshot has."""
+
+    stream: Stream[Any]
+    unkept: int
+
+
+class StreamLoader:
+    """Loads streams for one process."""
+
+    def __init__(self, read: Read, mapper: EventMapper, kept: Snapshots) -> None:
+        self._read = read
+        self._mapper = mapper
+        self._kept = kept
+        self._known: OrderedDict[tuple[StreamId, str], _Known] = OrderedDict()
+
+    async def load_all(
+        self, wanted: Sequence[tuple[StreamId, Aggregate[Any, Any]]]
+    ) -> Sequence[Stream[Any]]:
+        """Load streams in one round trip, and keep a snapshot of those that were long."""
+        known = [self._known.get((stream, aggregate.name)) for stream, aggregate in wanted]
+        names = {
+            "streams": [stream for stream, _ in wanted],
+            "aggregates": [aggregate.name for _, aggregate in wanted],
+            "known": [0 if one is None else one.stream.version for one in known],
+        }
+        found: dict[StreamId, list[dict[str, Any]]] = {stream: [] for stream, _ in wanted}
+        for row in await self._read(snapshots.LOAD, names):
+            found[row["originator_id"]].append(row)
+        return [
+            await self._load(stream, aggregate, found[stream], one)
+            for (stream, aggregate), one in zip(wanted, known, strict=True)
+        ]
+
+    async def _load(
+        self,
+        stream: StreamId,
+        aggregate: Aggregate[S, Any],
+        rows: Sequence[dict[str, Any]],
+        known: _Known | None,
+    ) -> Stream[S]:
+        entries = [log_entry(row) for row in rows]
+        if not entries and known is None:
+            return Stream.unwritten(stream)
+        base = self._from_snapshot(aggregate, entries[0], rows[0]) if known is None else known
+        if base is None or not entries or not _stands_on(base.stream, entries[0]):
+            base = _Known(Stream.unwritten(stream), 0)
+            if not entries or entries[0].version > 1:
+                entries = [log_entry(row) for row in await self._read(ENTRIES_OF_STREAM, [stream])]
+        return await self._go_on(aggregate, base, entries)
+
+    def _from_snapshot(
+        self, aggregate: Aggregate[Any, Any], entry: LogEntry, row: Mapping[str, Any]
+    ) -> _Known | None:
+        state = self._kept.read(aggregate, entry, row["kept_mac"], row["kept"])
+        return None if state is None else _Known(_at(entry, state), 0)
+
+    async def _go_on(
+        self, aggregate: Aggregate[S, Any], base: _Known, entries: Sequence[LogEntry]
+    ) -> Stream[S]:
+        loaded, unkept = base.stream, base.unkept
+        new = [entry for entry in entries if entry.version > loaded.version]
+        if new:
+            state = loaded.state
+            for entry in new:
+                recorded = self._mapper.to_recorded(entry, open_sealed=False)
+                state = aggregate.evolve(state, recorded.event)
+            loaded, unkept = _at(new[-1], state), unkept + len(new)
+        if unkept > snapshots.EVERY:
+            unkept = 0
+            await self._read(snapshots.KEEP, self._kept.write(aggregate, loaded))
+        if loaded.version:
+            self._remember(aggregate, _Known(loaded, unkept))
+        return loaded
+
+    def _remember(self, aggregate: Aggregate[Any, Any], known: _Known) -> None:
+        name = (known.stream.stream, aggregate.name)
+        self._known[name] = known
+        self._known.move_to_end(name)
+        if len(self._known) > REMEMBERED:
+            self._known.popitem(last=False)
+
+
+def _at(entry: LogEntry, state: Any) -> Stream[Any]:
+    last_hash = event_hash(entry.stream, entry.version, entry.type, entry.state)
+    return Stream(entry.stream, state, entry.version, entry.position, last_hash)
+
+
+def _stands_on(known: Stream[Any], entry: LogEntry) -> bool:
+    found = event_hash(entry.stream, entry.version, entry.type, entry.state)
+    return known.version == entry.version and known.last_hash == found
