@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from api.cli.orders import HELP, fail
+from api.cli.saga.lines import step_name, task_line
 from api.cli.saga.order import find, stuck_steps
 from api.cli.store import load_environment
 
@@ -132,9 +133,9 @@ def _check_step(step: str | None) -> None:
 
 def _say(records: Sequence["StepRecord"], tasks: Sequence["Task"]) -> None:
     for record in records:
-        typer.echo(f"{record.step} {record.subject}".rstrip() + f": {record.reason}")
+        typer.echo(f"{step_name(record)}: {record.reason}")
     for task in tasks:
-        typer.echo(f"{task.queue}: tried {task.tries} times: {task.problem}")
+        typer.echo(task_line(task))
 
 
 def _request(ports: "Ports", route: str) -> "Request":

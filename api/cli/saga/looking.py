@@ -7,19 +7,16 @@ Redis away what keeps failing is listed all the same. Rule: what is left out of 
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from api.cli.orders import HELP, fail
+from api.cli.saga.lines import order_line, step_line, task_line, utc
 from api.cli.saga.order import Told, find_told
 from api.cli.store import load_environment
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
-    from domain.fulfilment.state import StepRecord
     from domain.ids import OrderId
     from infrastructure.postgres.tasks import Task
     from projections.ports import OrderViews
@@ -55,7 +52,7 @@ def list_sagas(
     load_environment()
     failing = asyncio.run(_failing(most + 1))
     for task in failing[:most]:
-        typer.echo(f"{task.order_id}  {_task(task)}")
+        typer.echo(f"{task.order_id}  {task_line(task)}")
     if len(failing) > most:
         typer.echo(f"... and more tasks: --most shows them (now {most})")
     try:
@@ -63,7 +60,7 @@ def list_sagas(
     except UnavailableError as error:
         fail(f"orders can't be listed: {error}")
     for body in found.orders:
-        typer.echo(_line(body))
+        typer.echo(order_line(body))
     if found.more:
         typer.echo(f"... and more orders: --most shows them (now {most})")
     if not found.orders and not failing:
@@ -80,7 +77,7 @@ def show(order: Annotated[str, typer.Argument(help=HELP)]) -> None:
     if told is not None:
         _show_saga(told)
     for task in tasks:
-        typer.echo(f"{_task(task)}  due {_time(task.due_at)}")
+        typer.echo(f"{task_line(task)}  due {utc(task.due_at)}")
 
 
 async def _failing(limit: int) -> Sequence["Task"]:
@@ -158,41 +155,10 @@ def _show_saga(told: Told) -> None:
     if saga.outcome is not None:
         typer.echo(f"all is being undone, for the order is {saga.outcome}: {saga.reason}")
     for record in saga.steps:
-        typer.echo(_step(record, told.moved_at[record.step, record.subject]))
+        typer.echo(step_line(record, told.moved_at[record.step, record.subject]))
     waits = [one for one in waiting_for(saga) if one.stuck is None]
     for one in waits:
-        until = "" if one.until is None else f" until {_time(one.until)}"
+        until = "" if one.until is None else f" until {utc(one.until)}"
         typer.echo(f"it waits for {one.words}{until}")
     if not waits and not any(record.is_live for record in saga.steps):
         typer.echo("it waits for nothing")
-
-
-def _step(record: "StepRecord", moved_at: "datetime") -> str:
-    line = f"{_time(moved_at)}  {record.step} {record.subject}".rstrip() + f": {record.condition}"
-    line += f", attempt {record.attempt}" if record.attempt > 1 else ""
-    line += f", asked {record.asked} times" if record.asked > 1 else ""
-    line += ", overdue" if record.timed_out and record.is_live else ""
-    return f"{line} ({record.reason})" if record.reason else line
-
-
-def _time(time: "datetime") -> str:
-    """Write it in UTC, wherever the database or we are."""
-    return f"{time.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
-
-
-def _task(task: "Task") -> str:
-    if task.problem is None:
-        return task.queue
-    return f"{task.queue}: tried {task.tries} times: {task.problem}"
-
-
-def _line(body: Any) -> str:
-    saga = body["fulfilment"]
-    line = f"{body['order_id']}  {body['order_number']}  {body['status']}"
-    if saga["waiting_for"] is not None:
-        line += f"  waits for {saga['waiting_for']}"
-    if saga["stuck"] is not None:
-        return f"{line}  STUCK at {saga['step']} {saga['subject'] or ''}".rstrip() + (
-            f": {saga['stuck']}"
-        )
-    return f"{line} until {saga['due_at']}" if saga["due_at"] is not None else line
