@@ -104,7 +104,7 @@ class Fulfilment:
         return (record for record in self.steps if record.is_live)
 
 
-_OfStep: TypeAlias = (
+StepEvent: TypeAlias = (
     FulfilmentStepStarted
     | FulfilmentStepDone
     | FulfilmentStepFailed
@@ -129,7 +129,7 @@ def evolve(saga: Fulfilment | None, event: FulfilmentEvent) -> Fulfilment:
             return _step(saga, event)
 
 
-def _step(saga: Fulfilment, event: _OfStep) -> Fulfilment:
+def _step(saga: Fulfilment, event: StepEvent) -> Fulfilment:
     before = saga.of(event.step, event.subject)
     if isinstance(event, FulfilmentStepStarted):
         after = _started(before, event)

@@ -64,7 +64,7 @@ class Task:
     Attributes:
         due_at: when it may be taken; of a taken one: when its lease ends.
         tries: times that it was taken, this one included.
-        problem: why the last try came to nothing.
+        problem: why the last try came to nothing; None: it is waited for, and nothing is wrong.
     """
 
     queue: str
@@ -108,9 +108,10 @@ class Tasks:
         """Have a taken task come due at another time, as if it had never been tried."""
         await self._run(AGAIN, {**_taken(task), "again_at": due_at})
 
-    async def put_off(self, task: Task, *, seconds: float, problem: str) -> None:
-        """Have a taken task come due again, and say why."""
-        values = {**_taken(task), "seconds": seconds, "problem": problem[:LONGEST_PROBLEM]}
+    async def put_off(self, task: Task, *, seconds: float, problem: str | None) -> None:
+        """Have a taken task come due again, and say why; None: nothing is wrong."""
+        shown = None if problem is None else problem[:LONGEST_PROBLEM]
+        values = {**_taken(task), "seconds": seconds, "problem": shown}
         await self._run(PUT_OFF, values)
 
     async def make_due(self, task: Task) -> None:

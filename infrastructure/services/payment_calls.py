@@ -98,6 +98,9 @@ class Calls:
         try:
             async with asyncio.timeout(CALL_WITHIN_S):
                 problem = await self._call(task)
+        except NotYetError:
+            await self._tasks.put_off(task, seconds=pause_s(task.tries), problem=None)
+            return
         except TimeoutError:
             problem = _unknown(task, TimeoutError())
         if problem is None:
@@ -106,7 +109,10 @@ class Calls:
             await self._tasks.put_off(task, seconds=pause_s(task.tries), problem=problem)
 
     async def _call(self, task: Task) -> str | None:
-        """Make a call that is still open; give why it is to be made again."""
+        """Make a call that is still open; give what went wrong, if it is to be made again.
+
+        Raises NotYetError: nothing did, and it is to be made again.
+        """
         payment = (await self._ports.store.load(payment_stream(task.order_id), PAYMENT)).state
         of_task = (one for one in open_calls(payment) if _key(task.order_id, one) == task.key)
         call = next(of_task, None)
@@ -115,7 +121,7 @@ class Calls:
         try:
             asked = await asyncio.to_thread(self._asked, task, call)
             after = await make_call(asked, payment, self._gateway, self._ports)
-        except (NotYetError, UnreadableEventError) as error:
+        except UnreadableEventError as error:
             return str(error)
         except GatewayUnknownError as error:
             return _unknown(task, error)
@@ -126,7 +132,7 @@ class Calls:
         _calls.labels("answered").inc()
         # It may wait for its customer now; then the provider is asked from time to time.
         if isinstance(call, Authorize) and call in open_calls(after):
-            return "the customer has not confirmed it with their bank yet"
+            raise NotYetError("the customer has not confirmed it with their bank yet")
         return None
 
     def _asked(self, task: Task, call: Call) -> Asked:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from api.cli.orders import HELP, fail
+from api.cli.saga.lines import step_name, task_line
 from api.cli.saga.order import find, stuck_steps
 from api.cli.store import load_environment
 
@@ -85,14 +86,14 @@ async def _retry(wanted: _Wanted, *, dry_run: bool) -> None:
         if dry_run:
             typer.echo("these would be tried again; nothing was done")
             return
+        for task in failing:
+            await tasks.make_due(task)
         try:
             for record in chosen:
                 one = StuckStep(order_id, record.step, record.subject)
                 await retry_step(one, _request(ports, "saga retry"), ports, timing)
         except DomainError as error:
-            fail(error.detail)
-        for task in failing:
-            await tasks.make_due(task)
+            fail(f"{record.step}: {error.detail}")
         typer.echo("they are tried again now: `saga show` says what comes of it")
 
 
@@ -132,9 +133,9 @@ def _check_step(step: str | None) -> None:
 
 def _say(records: Sequence["StepRecord"], tasks: Sequence["Task"]) -> None:
     for record in records:
-        typer.echo(f"{record.step} {record.subject}".rstrip() + f": {record.reason}")
+        typer.echo(f"{step_name(record)}: {record.reason}")
     for task in tasks:
-        typer.echo(f"{task.queue}: tried {task.tries} times: {task.problem}")
+        typer.echo(task_line(task))
 
 
 def _request(ports: "Ports", route: str) -> "Request":

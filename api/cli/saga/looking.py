@@ -1,7 +1,7 @@
 """`saga list` and `saga show`: where orders stand. Nothing is changed.
 
 Orders are listed from the read models; one order, and tasks, are read where the truth is. So with
-Redis away what keeps failing is listed all the same.
+Redis away what keeps failing is listed all the same. Rule: what is left out of a list is told.
 """
 
 import asyncio
@@ -12,21 +12,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from api.cli.orders import HELP, fail
-from api.cli.saga.order import find
+from api.cli.saga.lines import order_line, step_line, task_line, utc
+from api.cli.saga.order import Told, find_told
 from api.cli.store import load_environment
 
 if TYPE_CHECKING:
-    from domain.fulfilment.state import Fulfilment, StepRecord
     from domain.ids import OrderId
     from infrastructure.postgres.tasks import Task
     from projections.ports import OrderViews
 
 MOST = 100
+PAGE = 100
+"""Orders that the read models give at a time."""
 PAGES = 100
-"""Pages of orders that are looked through for stuck ones, at most."""
+"""Pages of one list that are looked through, at most."""
 UNDER_WAY = ("cancel_pending", "confirmed", "pending")
 
-Most = Annotated[int, typer.Option("--most", min=1, max=MOST, help="At most so many orders.")]
+Most = Annotated[int, typer.Option("--most", min=1, help="At most so many orders, and tasks.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +50,19 @@ def list_sagas(
     from domain.errors import UnavailableError
 
     load_environment()
-    failing = asyncio.run(_failing(most))
-    for task in failing:
-        typer.echo(f"{task.order_id}  {_task(task)}")
+    failing = asyncio.run(_failing(most + 1))
+    for task in failing[:most]:
+        typer.echo(f"{task.order_id}  {task_line(task)}")
+    if len(failing) > most:
+        typer.echo(f"... and more tasks: --most shows them (now {most})")
     try:
         found = asyncio.run(_orders(stuck=stuck, most=most))
     except UnavailableError as error:
         fail(f"orders can't be listed: {error}")
     for body in found.orders:
-        typer.echo(_line(body))
+        typer.echo(order_line(body))
     if found.more:
-        typer.echo(f"... and more: --most shows up to {MOST} (now {most})")
+        typer.echo(f"... and more orders: --most shows them (now {most})")
     if not found.orders and not failing:
         typer.echo("nothing is stuck" if stuck else "no order is under way")
 
@@ -66,23 +70,23 @@ def list_sagas(
 def show(order: Annotated[str, typer.Argument(help=HELP)]) -> None:
     """Show each step of an order's saga, and the tasks of its services."""
     load_environment()
-    order_id = find(order)
-    saga, tasks = asyncio.run(_read(order_id))
-    if saga is None and not tasks:
+    order_id, told = find_told(order)
+    tasks = asyncio.run(_tasks(order_id))
+    if told is None and not tasks:
         fail(f"no saga leads {order}")
-    if saga is not None:
-        _show_saga(saga)
+    if told is not None:
+        _show_saga(told)
     for task in tasks:
-        typer.echo(f"{_task(task)}  due {task.due_at:%Y-%m-%d %H:%M:%S %Z}")
+        typer.echo(f"{task_line(task)}  due {utc(task.due_at)}")
 
 
-async def _failing(most: int) -> Sequence["Task"]:
+async def _failing(limit: int) -> Sequence["Task"]:
     from infrastructure import composition
     from infrastructure.observability.service_lag import FAILING_TRIES
     from infrastructure.settings import StoreSettings
 
     async with composition.open_tasks(StoreSettings()) as tasks:
-        return await tasks.failing(tries=FAILING_TRIES, limit=most)
+        return await tasks.failing(tries=FAILING_TRIES, limit=limit)
 
 
 async def _orders(*, stuck: bool, most: int) -> _Found:
@@ -118,7 +122,7 @@ async def _page_through(
     orders: list[Any] = []
     after: str | None = None
     for _ in range(PAGES):
-        query = OrderQuery(None, status, None, limit=MOST, after=after, work=work)
+        query = OrderQuery(None, status, None, limit=PAGE, after=after, work=work)
         page = await views.list(query)
         orders += filter(wanted, map(orjson.loads, page.bodies))
         after = page.next_after
@@ -136,54 +140,25 @@ def _is_stuck(body: Any) -> bool:
     return _is_led(body) and body["fulfilment"]["stuck"] is not None
 
 
-async def _read(order_id: "OrderId") -> tuple["Fulfilment | None", Sequence["Task"]]:
-    from domain.fulfilment.state import FULFILMENT
-    from domain.ids import fulfilment_stream
+async def _tasks(order_id: "OrderId") -> Sequence["Task"]:
     from infrastructure import composition
     from infrastructure.settings import StoreSettings
 
-    store = StoreSettings()
-    async with composition.command_ports(store) as ports, composition.open_tasks(store) as tasks:
-        stream = await ports.store.load(fulfilment_stream(order_id), FULFILMENT)
-        return stream.state, await tasks.of_order(order_id)
+    async with composition.open_tasks(StoreSettings()) as tasks:
+        return await tasks.of_order(order_id)
 
 
-def _show_saga(saga: "Fulfilment") -> None:
+def _show_saga(told: Told) -> None:
     from domain.fulfilment.waiting import waiting_for
 
+    saga = told.saga
     if saga.outcome is not None:
         typer.echo(f"all is being undone, for the order is {saga.outcome}: {saga.reason}")
     for record in saga.steps:
-        typer.echo(_step(record))
+        typer.echo(step_line(record, told.moved_at[record.step, record.subject]))
     waits = [one for one in waiting_for(saga) if one.stuck is None]
     for one in waits:
-        until = "" if one.until is None else f" until {one.until:%Y-%m-%d %H:%M:%S %Z}"
+        until = "" if one.until is None else f" until {utc(one.until)}"
         typer.echo(f"it waits for {one.words}{until}")
     if not waits and not any(record.is_live for record in saga.steps):
         typer.echo("it waits for nothing")
-
-
-def _step(record: "StepRecord") -> str:
-    line = f"{record.step} {record.subject}".rstrip() + f": {record.condition}"
-    line += f", attempt {record.attempt}" if record.attempt > 1 else ""
-    line += f", asked {record.asked} times" if record.asked > 1 else ""
-    line += ", overdue" if record.timed_out and record.is_live else ""
-    return f"{line} ({record.reason})" if record.reason else line
-
-
-def _task(task: "Task") -> str:
-    if task.problem is None:
-        return task.queue
-    return f"{task.queue}: tried {task.tries} times: {task.problem}"
-
-
-def _line(body: Any) -> str:
-    saga = body["fulfilment"]
-    line = f"{body['order_id']}  {body['order_number']}  {body['status']}"
-    if saga["waiting_for"] is not None:
-        line += f"  waits for {saga['waiting_for']}"
-    if saga["stuck"] is not None:
-        return f"{line}  STUCK at {saga['step']} {saga['subject'] or ''}".rstrip() + (
-            f": {saga['stuck']}"
-        )
-    return f"{line} until {saga['due_at']}" if saga["due_at"] is not None else line

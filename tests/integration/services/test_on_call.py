@@ -8,19 +8,25 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from api.cli.main import app
+from commands.fulfilment.advance import store_reaction
+from domain.fulfilment.events import FulfilmentStuck, Step
 from domain.ids import OrderId
+from domain.shipment.events import TrackingStatus
 from domain.shipment.pieces import LineRequest
 from infrastructure import composition
 from infrastructure.observability.service_lag import FAILING_TRIES
 from infrastructure.redis import layout
 from infrastructure.redis.generations import Generations
 from infrastructure.redis.refold import refold
+from infrastructure.services import fulfilment
+from infrastructure.services.payment_calls import CALLS
 from infrastructure.settings import Settings, ViewSettings
 from tests.integration.services.conftest import FAST
 from tests.integration.services.orders import place, stock
 from tests.integration.services.test_life import A, status
-from tests.integration.services.town import Town, open_town
+from tests.integration.services.town import Town, asks, open_town
 
+REACTIONS = f"{fulfilment.NAME}.reactions"
 NOWHERE = "redis://127.0.0.1:9/0"
 
 
@@ -59,6 +65,7 @@ async def test_a_stuck_step_is_shown_and_tried_again_and_can_be_left_out(town: T
     assert shown.exit_code == 0
     assert "capture " in shown.stdout
     assert ": stuck (failed)" in shown.stdout
+    assert {line[:2] for line in shown.stdout.splitlines() if ": done" in line} == {"20"}  # a date
     assert "it waits for the merchant's parcels" in shown.stdout
 
     before = (await town.file(order)).fulfilment.version
@@ -84,6 +91,11 @@ async def test_what_secures_an_order_is_not_left_out_and_nonsense_is_refused(tow
     order = await place(town.ports, "tok_visa", A=1)
     await town.rest()
     assert (await saga("retry", str(order))).stderr == f"nothing of {order} is stuck\n"
+    file = await town.file(order)
+    stuck = FulfilmentStuck(order, Step.RESERVE, "", "no_answer")
+    await store_reaction(file, [(file.fulfilment, [stuck])], asks(), town.ports)
+    left = await saga("skip", str(order), "reserve", "--reason", "x")
+    assert (left.exit_code, left.stderr) == (1, "no order goes on without reserve\n")
     assert "there is no step pay: choose one of" in (await saga("retry", str(order), "pay")).stderr
     nobody = "01890000-0000-7000-8000-000000000000"
     assert (await saga("show", nobody)).stderr == f"no saga leads {nobody}\n"
@@ -95,48 +107,76 @@ async def test_a_reaction_that_keeps_failing_is_listed_and_freed_where_no_saga_i
 ) -> None:
     order = await place(town.ports, "tok_visa", A=1)
     tasks = town.parts.tasks
-    [placed] = ((await town.file(order)).order,)
-    key = f"{order}/{placed.version}"
-
-    await tasks.put("fulfilment.reactions", [(key, order, datetime.now(UTC))])
-    for _ in range(FAILING_TRIES):
-        [task] = await tasks.take("fulfilment.reactions", lease_s=60, limit=1)
-        await tasks.put_off(task, seconds=0, problem="KeyError: it")
-    [task] = await tasks.take("fulfilment.reactions", lease_s=60, limit=1)
-    await tasks.put_off(task, seconds=600, problem="KeyError: it")
+    keys = [f"{order}/1", f"{order}/2"]
+    for each in keys:
+        await tasks.put(REACTIONS, [(each, order, datetime.now(UTC))])
+        for tried in range(FAILING_TRIES + 1):
+            [task] = await tasks.take(REACTIONS, lease_s=60, limit=1)
+            again_s = 0 if tried < FAILING_TRIES else 600
+            await tasks.put_off(task, seconds=again_s, problem="KeyError: it")
 
     monkeypatch.setenv("ORDERTRAIL_REDIS_URL", NOWHERE)
     listed = await saga("list", "--stuck")
-    assert f"{order}  fulfilment.reactions: tried 4 times: KeyError: it" in listed.stdout
+    assert listed.stdout.splitlines() == [
+        f"{order}  {REACTIONS} {position}: tried 4 times: KeyError: it" for position in (1, 2)
+    ]
+    first = (await saga("list", "--most", "1")).stdout.splitlines()
+    assert first[1:] == ["... and more tasks: --most shows them (now 1)"]
     assert listed.exit_code == 1
     assert "orders can't be listed: redis" in listed.stderr
-    assert await tasks.take("fulfilment.reactions", lease_s=60, limit=1) == []
+    assert await tasks.take(REACTIONS, lease_s=60, limit=1) == []
     freed = await saga("retry", str(order))
     assert freed.exit_code == 0, freed.output
-    [task] = await tasks.take("fulfilment.reactions", lease_s=60, limit=1)
-    assert task.key == key
+    taken = await tasks.take(REACTIONS, lease_s=60, limit=9)
+    assert sorted(task.key for task in taken) == keys
 
 
-async def test_stuck_orders_are_found_among_others_and_the_list_says_that_there_are_more(
+async def test_stuck_orders_are_found_among_others_and_a_list_says_that_there_are_more(
     town: Town, settings: Settings, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ORDERTRAIL_REDIS_URL", redis_url)
     stuck = await stuck_order(town)
-    well = [await place(town.ports, "tok_visa", A=1) for _ in range(3)]
+    lost, well = [await place(town.ports, "tok_visa", A=1) for _ in range(2)]
     await town.rest()
-    assert [await status(town, one) for one in well] == ["confirmed"] * 3
-    show_in_redis([stuck, *well], settings)
+    parcel = await town.send(lost, [LineRequest(A, 1)])
+    await town.deliver(lost, parcel, TrackingStatus.EXCEPTION)
+    await town.rest()
+    assert {await status(town, one) for one in (stuck, lost, well)} == {"confirmed"}
+    show_in_redis([stuck, lost, well], settings)
 
-    listed = (await saga("list", "--stuck")).stdout.splitlines()
-    [line] = listed
+    [line] = (await saga("list", "--stuck")).stdout.splitlines()
     assert line.startswith(str(stuck))
     assert "STUCK at capture" in line
     assert line.endswith(": failed")
-    all_of_them = (await saga("list")).stdout
-    assert all(str(one) in all_of_them for one in (stuck, *well))
-    first = (await saga("list", "--most", "1")).stdout
-    assert first.startswith(str(well[-1]))
-    assert "... and more" in first
+    listed = (await saga("list")).stdout.splitlines()
+    assert [each.split()[0] for each in listed] == [str(one) for one in (well, lost, stuck)]
+    first = (await saga("list", "--most", "1")).stdout.splitlines()
+    assert first[0].startswith(str(well))
+    assert first[1:] == ["... and more orders: --most shows them (now 1)"]
+
+
+async def test_the_newest_order_comes_first_and_whose_customer_is_waited_for_is_not_failing(
+    town: Town, settings: Settings, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ORDERTRAIL_REDIS_URL", redis_url)
+    pending = [await place(town.ports, "tok_authenticationRequired", A=1) for _ in range(2)]
+    confirmed = await place(town.ports, "tok_visa", A=1)
+
+    async def is_confirmed() -> bool:
+        return await status(town, confirmed) == "confirmed"
+
+    async def are_asked_about() -> bool:
+        tasks = [one for order in pending for one in await town.parts.tasks.of_order(order)]
+        return sum(one.queue == CALLS and one.tries > FAILING_TRIES for one in tasks) == 2
+
+    await town.until(is_confirmed)
+    await town.until(are_asked_about)
+    show_in_redis([*pending, confirmed], settings)
+    listed = (await saga("list", "--most", "2")).stdout.splitlines()
+    assert [each.split()[0] for each in listed[:2]] == [str(confirmed), str(pending[1])]
+    assert [each.split()[2] for each in listed[:2]] == ["confirmed", "pending"]
+    assert len(listed) == 3
+    assert (await saga("list", "--stuck")).stdout == "nothing is stuck\n"
 
 
 def show_in_redis(orders: list[OrderId], settings: Settings) -> None:
