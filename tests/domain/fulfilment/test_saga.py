@@ -14,6 +14,7 @@ from domain.fulfilment.events import (
     Step,
 )
 from domain.fulfilment.facts import AllocationFacts, ParcelStatus, PaymentFacts
+from domain.fulfilment.on_call import retry
 from domain.fulfilment.saga import Reaction
 from domain.ids import Sku
 from domain.order.events import (
@@ -51,6 +52,7 @@ from tests.domain.fulfilment.scenes import (
     look,
     parcel,
     receipt,
+    saga,
     seconds,
     started,
     stuck,
@@ -377,6 +379,31 @@ def test_a_parcel_that_went_back_is_sent_again_by_people() -> None:
         started(Step.CAPTURE, "p2", due_at=seconds(TIMING.answer_s)),
         started(Step.DELIVER, "p2", due_at=seconds(TIMING.deliver_s)),
     )
+
+
+def test_a_parcel_that_went_back_before_the_saga_looked_is_noticed_once() -> None:
+    back = parcel(ParcelStatus.RETURNED)
+    facts: dict[str, Any] = {"allocation": SHIPPED, "payment": AUTHORIZED}
+    noted = look(SHIPPING, here(CONFIRMED), parcels=(back,), **facts)
+    raised = (
+        started(Step.DELIVER, "p1", due_at=seconds(TIMING.deliver_s)),
+        failed(Step.DELIVER, "returned_to_sender", "p1"),
+        stuck(Step.SHIP, "returned_to_sender"),
+    )
+    assert noted == then(*raised)
+    known = (*SHIPPING, *noted.fulfilment)
+    packed = parcel(ParcelStatus.PACKED, name="p2")
+    for people_on_call in ((), retry(saga(*known), Step.SHIP, "", now=NOW, timing=TIMING)):
+        again = look((*known, *people_on_call), here(CONFIRMED), parcels=(back, packed), **facts)
+        assert again == then()
+
+
+def test_a_parcel_that_was_sent_again_before_the_saga_looked_needs_nobody() -> None:
+    parcels = (parcel(ParcelStatus.RETURNED), parcel(name="p2"))
+    noted = look(SHIPPING, here(CONFIRMED), allocation=SHIPPED, payment=AUTHORIZED, parcels=parcels)
+    assert failed(Step.DELIVER, "returned_to_sender", "p1") in noted.fulfilment
+    assert done(Step.SHIP) in noted.fulfilment
+    assert stuck(Step.SHIP, "returned_to_sender") not in noted.fulfilment
 
 
 def test_a_capture_that_may_be_done_is_waited_for_though_its_parcel_went_back() -> None:
