@@ -44,6 +44,16 @@ def test_pieces_come_in_and_counts_are_put_right(api: Api) -> None:
     assert stock(api)["available"] == 12
 
 
+def test_backorders_stay_allowed_where_only_the_price_changes(api: Api) -> None:
+    for said, allowed in (
+        ({"allow_backorder": True}, True),
+        ({}, True),
+        ({"allow_backorder": False}, False),
+    ):
+        api.post("/v1/stock-items", {**ITEM, "unit_price_minor": 300, **said})
+        assert stock(api)["locations"][0]["allow_backorder"] is allowed
+
+
 def test_locations_add_up(api: Api) -> None:
     api.post("/v1/stock-items", ITEM)
     api.post("/v1/stock-items", {**ITEM, "location": "leeds", "on_hand": 4})
