@@ -310,6 +310,7 @@ class AnyStory(RuleBasedStateMachine):
         assert not [one for one in world.saga.steps if one.condition is Condition.STUCK]
         assert not world.facts.payment.held_minor
         assert not world.facts.allocation.holds_any
+        assert not world.facts.pieces(ParcelStatus.PACKED)
         assert books.voided or sum(books.authorized.values()) == sum(books.captured.values())
         kept = sum(books.captured.values()) - sum(
             amount for name, amount in books.refunded.items() if name.startswith(SURPLUS)

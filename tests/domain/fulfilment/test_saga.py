@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -16,7 +17,7 @@ from domain.fulfilment.events import (
 from domain.fulfilment.facts import AllocationFacts, ParcelStatus, PaymentFacts
 from domain.fulfilment.on_call import retry
 from domain.fulfilment.saga import Reaction
-from domain.ids import Sku
+from domain.ids import ShipmentId, Sku
 from domain.order.events import (
     CancelledLine,
     OrderCancellationRequested,
@@ -31,6 +32,7 @@ from domain.order.events import (
 )
 from domain.payment.events import DeclineCode
 from domain.returns.events import ReturnRefunded
+from domain.shipment.events import ShipmentCancelled
 from tests.domain.fulfilment.scenes import (
     AUTHORIZED,
     AUTHORIZING,
@@ -404,6 +406,20 @@ def test_a_parcel_that_was_sent_again_before_the_saga_looked_needs_nobody() -> N
     assert failed(Step.DELIVER, "returned_to_sender", "p1") in noted.fulfilment
     assert done(Step.SHIP) in noted.fulfilment
     assert stuck(Step.SHIP, "returned_to_sender") not in noted.fulfilment
+
+
+@pytest.mark.parametrize("status", ParcelStatus)
+def test_only_a_parcel_that_can_not_leave_any_more_is_unpacked_by_itself(
+    status: ParcelStatus,
+) -> None:
+    name = UUID(int=9)
+    facts: dict[str, Any] = {"allocation": COMMITTED, "payment": AUTHORIZED}
+    one = parcel(status, name=str(name))
+    assert look(SHIPPING, here(CONFIRMED), parcels=(one,), **facts).shipments == ()
+    called_off = here(CONFIRMED, OrderCancellationRequested(ORDER_ID, "no", WHY))
+    unpacked = ShipmentCancelled(ORDER_ID, ShipmentId(name), "the order is not sent any more")
+    wanted = (unpacked,) if status is ParcelStatus.PACKED else ()
+    assert look(SHIPPING, called_off, parcels=(one,), **facts).shipments == wanted
 
 
 def test_a_capture_that_may_be_done_is_waited_for_though_its_parcel_went_back() -> None:
