@@ -8,11 +8,11 @@ from starlette.responses import Response
 
 from api.http.openapi import header, path, reads, responses
 from api.http.receive import answered, receive
+from api.inventory.paths import sku
 from api.inventory.schemas import AdjustmentBody, ReceiptBody, StockAnswer, StockItemBody
 from commands.inventory.stock import adjust_stock, list_item, receive_stock
 from commands.ports import Answer
 from domain.envelope import Role
-from domain.ids import Sku
 
 router = APIRouter(tags=["stock"])
 
@@ -50,7 +50,7 @@ async def post_receipt(http: HttpRequest) -> Response:
     body = received.content
     return _answer(
         await receive_stock(
-            _sku(http), body.to_location(), body.quantity, received.request, received.ports
+            sku(http), body.to_location(), body.quantity, received.request, received.ports
         )
     )
 
@@ -71,13 +71,9 @@ async def post_adjustment(http: HttpRequest) -> Response:
     body = received.content
     return _answer(
         await adjust_stock(
-            _sku(http), body.to_location(), body.to_adjustment(), received.request, received.ports
+            sku(http), body.to_location(), body.to_adjustment(), received.request, received.ports
         )
     )
-
-
-def _sku(http: HttpRequest) -> Sku:
-    return Sku(http.path_params["sku"])
 
 
 def _answer(answer: Answer) -> Response:

@@ -8,13 +8,11 @@ from starlette.responses import Response
 from api.http.access import authorize
 from api.http.openapi import path, reads, responses
 from api.http.parameters import no_parameters
-from api.http.problems import refused
 from api.http.ready_json import ReadyJson
+from api.inventory.paths import no_such_item, sku
 from api.inventory.schemas import StockDocument
 from api.order.state import query_ports
 from domain.envelope import Role
-from domain.errors import DomainError
-from domain.ids import Sku
 
 router = APIRouter(tags=["stock"])
 
@@ -34,12 +32,12 @@ async def get_stock_item(request: Request) -> Response:
     """Give its pieces at every location, from the event store: never older than the last answer."""
     authorize(request, READERS)
     no_parameters(request)
-    sku = Sku(request.path_params["sku"])
-    levels = await query_ports(request).stock.find(sku)
+    named = sku(request)
+    levels = await query_ports(request).stock.find(named)
     if not levels:
-        raise refused(DomainError("stock_item_not_found", "there is no such stock item"))
+        raise no_such_item()
     document = {
-        "sku": sku,
+        "sku": named,
         "on_hand": sum(level.on_hand for level in levels),
         "available": sum(level.available for level in levels),
         "locations": levels,

@@ -29,7 +29,10 @@ class StockItemBody(Strict):
     currency: Annotated[CurrencyCode, Field(description="ISO 4217")]
     on_hand: Annotated[int, Field(description="Pieces there are; only when it is new", ge=0)] = 0
     location: LocationName | None = None
-    allow_backorder: bool = False
+    allow_backorder: Annotated[
+        bool | None,
+        Field(description="Whether it sells before it has come; as before, at first no, if absent"),
+    ] = None
 
     def to_command(self) -> ListItem:
         return ListItem(

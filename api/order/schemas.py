@@ -17,6 +17,7 @@ from api.http.fields import (
     Text200,
     Text500,
 )
+from api.order.payment_token import PaymentToken
 from commands.order.cancel import CancelOrder
 from commands.order.place import PlaceOrder
 from commands.order.place_own import OwnLine, PlaceOwnOrder
@@ -67,7 +68,7 @@ class PlaceOrderBody(Strict):
     tax_minor: int = 0
     discount_minor: int = 0
     shipping_address: AddressBody | None = None
-    payment_token: Identifier128 | None = None
+    payment_token: PaymentToken | None = None
     payment: Annotated[
         Literal["settled_elsewhere"] | None, Field(description="Instead of a payment_token")
     ] = None
@@ -152,7 +153,7 @@ class PlaceOwnOrderBody(Strict):
     customer: OwnCustomerBody = OwnCustomerBody()
     lines: Annotated[list[OwnLineBody], Field(max_length=MOST_LINES, description="From 1 to 1,000")]
     shipping_address: AddressBody | None = None
-    payment_token: Identifier128
+    payment_token: PaymentToken
 
     def to_own_command(self, customer_id: CustomerId) -> PlaceOwnOrder:
         address = self.shipping_address

@@ -91,6 +91,7 @@ async def _advance(file: OrderFile, cause: Cause, ports: Ports, timing: Timing) 
             (file.fulfilment, mine),
             (file.order, reaction.order),
             (file.returns, reaction.returns),
+            (file.shipments, reaction.shipments),
         ]
         await store_reaction(file, writes, request, ports, caused_by=cause.name)
     for event in reaction.fulfilment:

@@ -17,7 +17,12 @@ from domain.money import Currency
 
 @dataclass(frozen=True, slots=True)
 class ListItem:
-    """Attributes: on_hand: pieces that lie there when it is listed; received, not set."""
+    """A sku to be kept at a location.
+
+    Attributes:
+        on_hand: pieces that lie there when it is listed; received, not set.
+        allow_backorder: None: as before; a new item has none.
+    """
 
     sku: Sku
     name: str
@@ -25,7 +30,7 @@ class ListItem:
     currency: Currency
     on_hand: int = 0
     location: Location = MAIN
-    allow_backorder: bool = False
+    allow_backorder: bool | None = None
 
 
 async def list_item(command: ListItem, request: Request, ports: Ports) -> Answer:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import reduce
+from uuid import UUID
 
 from domain.fulfilment import needs as plan
 from domain.fulfilment import state
@@ -23,19 +24,22 @@ from domain.fulfilment.events import (
     FulfilmentStepFailed,
     Step,
 )
-from domain.fulfilment.facts import Facts
+from domain.fulfilment.facts import Facts, ParcelStatus
 from domain.fulfilment.progress import CAPTURE_FAILED, proceed, settle
 from domain.fulfilment.scene import Changes, Scene
-from domain.fulfilment.standing import is_skipped
+from domain.fulfilment.standing import is_off, is_skipped
 from domain.fulfilment.state import Fulfilment
 from domain.fulfilment.timing import Timing
+from domain.ids import ShipmentId
 from domain.order import decisions
 from domain.order import state as order_state
 from domain.order.events import OrderEvent, PaymentMethod
 from domain.order.state import Order, OrderStatus
 from domain.returns.events import ReturnRefunded
+from domain.shipment.events import ShipmentCancelled
 
 CALLED_OFF = "called_off"
+NOT_SENT = "the order is not sent any more"
 _MOST_ROUNDS = 50
 """An order takes three or four. This many would mean that two rules undo each other."""
 
@@ -47,9 +51,10 @@ class Reaction:
     fulfilment: tuple[FulfilmentEvent, ...] = ()
     order: tuple[OrderEvent, ...] = ()
     returns: tuple[ReturnRefunded, ...] = ()
+    shipments: tuple[ShipmentCancelled, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.fulfilment or self.order or self.returns)
+        return bool(self.fulfilment or self.order or self.returns or self.shipments)
 
 
 def react(
@@ -70,7 +75,8 @@ def react(
     for _ in range(_MOST_ROUNDS):
         changes = _round(Scene(order, saga, facts, now, timing))
         if not changes:
-            return Reaction(tuple(mine), tuple(its), tuple(_refunded(saga, facts)))
+            refunded, unpacked = tuple(_refunded(saga, facts)), tuple(_unpacked(order, facts))
+            return Reaction(tuple(mine), tuple(its), refunded, unpacked)
         mine += changes.fulfilment
         its += changes.order
         saga = reduce(state.evolve, changes.fulfilment, saga)
@@ -203,3 +209,11 @@ def _refunded(saga: Fulfilment, facts: Facts) -> Iterator[ReturnRefunded]:
             yield ReturnRefunded(
                 saga.order_id, receipt.return_id, receipt.receipt_number, refund_minor=back or 0
             )
+
+
+def _unpacked(order: Order, facts: Facts) -> Iterator[ShipmentCancelled]:
+    """Unpack what stands there packed, and can't leave any more."""
+    for parcel in facts.parcels:
+        if is_off(order) and parcel.status is ParcelStatus.PACKED:
+            shipment_id = ShipmentId(UUID(parcel.shipment_id))
+            yield ShipmentCancelled(order.order_id, shipment_id, NOT_SENT)

@@ -22,12 +22,21 @@ def unshipped(order: Order, facts: Facts) -> Mapping[int, int]:
 
 
 def undelivered(facts: Facts, saga: Fulfilment) -> list[str]:
-    """List the parcels that are with a carrier, and that somebody still waits for."""
+    """List the parcels whose delivery is waited for, or that went back before it ever was.
+
+    The latter so that their delivery is begun once, fails, and tells people.
+    """
     return [
         parcel.shipment_id
         for parcel in facts.parcels
-        if parcel.status is ParcelStatus.DISPATCHED
-        and not is_skipped(saga, Step.DELIVER, parcel.shipment_id)
+        if (
+            parcel.status is ParcelStatus.DISPATCHED
+            and not is_skipped(saga, Step.DELIVER, parcel.shipment_id)
+        )
+        or (
+            parcel.status is ParcelStatus.RETURNED
+            and saga.of(Step.DELIVER, parcel.shipment_id) is None
+        )
     ]
 
 

@@ -170,9 +170,18 @@ def refund_failed(
 def charged_back(
     payment: Payment, *, dispute_id: str, amount_minor: int
 ) -> tuple[PaymentEvent, ...]:
-    """Record that the customer's bank took money back: once per dispute."""
+    """Record that the customer's bank took money back: once per dispute.
+
+    What was refunded may be disputed too; what was never captured can't be.
+
+    Raises:
+        DomainError: `provider_disagrees` where it is nothing, or all disputes together would be
+            more than was captured.
+    """
     if dispute_id in payment.chargebacks:
         return ()
+    if not 1 <= amount_minor <= payment.captured_minor - payment.charged_back_minor:
+        raise _disagrees("a bank took back nothing, or more than was captured")
     return (ChargebackReceived(payment.order_id, dispute_id, amount_minor),)
 
 

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
@@ -36,9 +36,10 @@ from commands.payment.gateway import (
     Released,
     WebhookRefusedError,
     authorization_key,
+    read_refund_key,
 )
 from domain.ids import OrderId
-from domain.money import Currency
+from domain.money import LARGEST_AMOUNT_MINOR, Currency
 from domain.payment.events import DeclineCode
 from infrastructure.payments.signature import sign, verify
 
@@ -89,15 +90,19 @@ SCENARIOS: Mapping[str, _Scenario] = {
 UNKNOWN = _Scenario("declined", DeclineCode.UNKNOWN_TOKEN)
 
 
+_Name = Annotated[str, msgspec.Meta(max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]*\Z")]
+"""Without control characters, of which PostgreSQL keeps no NUL."""
+
+
 class _Message(msgspec.Struct, omit_defaults=True):
     """The body of a webhook. Attributes: kind: `attempt`, `refund_failed` or `charged_back`."""
 
-    id: str
-    kind: str
-    reference: str
-    refund_key: str = ""
-    dispute_id: str = ""
-    amount_minor: int = 0
+    id: _Name
+    kind: _Name
+    reference: _Name
+    refund_key: _Name = ""
+    dispute_id: _Name = ""
+    amount_minor: Annotated[int, msgspec.Meta(ge=0, le=LARGEST_AMOUNT_MINOR)] = 0
 
 
 class SandboxGateway:
@@ -191,8 +196,14 @@ class SandboxGateway:
         if message.kind == "attempt":
             fact = AttemptChanged(row["attempt"], _status(row), row["captured_minor"])
         elif message.kind == "refund_failed":
+            try:
+                read_refund_key(message.refund_key)
+            except ValueError as error:
+                raise WebhookRefusedError("malformed") from error
             fact = RefundChanged(message.refund_key, Refused("sent_back", final=False))
         elif message.kind == "charged_back":
+            if not message.dispute_id or not message.amount_minor:
+                raise WebhookRefusedError("malformed")
             fact = ChargedBack(message.dispute_id, message.amount_minor)
         else:
             return None

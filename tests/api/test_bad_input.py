@@ -195,6 +195,37 @@ def test_an_order_is_paid_one_way(api: Api, both: bool) -> None:  # noqa: FBT001
     assert_problem(api.place(body), 422, "invalid_request")
 
 
+@pytest.mark.parametrize(
+    "number",
+    [
+        "4242424242424242",
+        "4242 4242 4242 4242",
+        " 3782-822463-10005 ",
+        "6304000000000000000",
+        "500000000009",
+        "\u0664\u0662" * 8,
+    ],
+)
+@pytest.mark.parametrize("role", ["service", "customer"])
+def test_a_card_number_is_no_token_and_is_kept_nowhere(
+    api: Api, capfd: pytest.CaptureFixture[str], number: str, role: str
+) -> None:
+    customer = {"lines": [{"sku": "A", "quantity": 1}], "customer": {}}
+    own = {"currency": "GBP", **customer, "payment_token": number}
+    body = changed("payment_token", number) if role == "service" else own
+    problem = assert_problem(api.place(body, role=role), 422, "invalid_request")
+    assert [error["pointer"] for error in problem["errors"]] == ["/payment_token"]
+    assert not api.store.log
+    told = orjson.dumps(problem).decode() + "".join(capfd.readouterr())
+    assert "token" in told
+    assert number.strip() not in told
+
+
+@pytest.mark.parametrize("token", ["4242424242424241", "tok_4242424242424242", "0" * 11, "0" * 20])
+def test_what_only_resembles_a_card_number_is_a_token(api: Api, token: str) -> None:
+    assert api.place(changed("payment_token", token)).status_code == 201
+
+
 @pytest.mark.parametrize("body", [None, [], 1, "text", True, [ORDER]])
 def test_a_body_is_an_object(api: Api, body: Any) -> None:
     assert_problem(api.place(body), 422, "invalid_request")

@@ -273,6 +273,8 @@ def webhook(api: Api, body: bytes, signature: str = "right", provider: str = "sa
 
 def test_what_the_provider_says_counts_once(api: Api, order: OrderId) -> None:
     taken_back = ChargedBack("dispute-1", 700)
+    asked, taken = PaymentCaptureRequested(order, "p", 700), PaymentCaptured(order, "p", 700)
+    happened(api, order, payment_stream(order), asked, taken)
     api.gateway.events[b"one"] = ProviderEvent("evt-1", order, taken_back)
     for _ in range(3):
         assert webhook(api, b"one").status_code == 204

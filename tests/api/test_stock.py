@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.api import Api
+from tests.api.api import Api, assert_problem
 
 ITEM = {"sku": "85123A", "name": "Heart", "unit_price_minor": 255, "currency": "GBP", "on_hand": 10}
 
@@ -42,6 +42,16 @@ def test_pieces_come_in_and_counts_are_put_right(api: Api) -> None:
     wrong = {"change": -3, "reason_code": "damaged", "reason": "water"}
     assert api.post("/v1/stock-items/85123A/adjustments", wrong).json()["on_hand"] == 12
     assert stock(api)["available"] == 12
+
+
+def test_backorders_stay_allowed_where_only_the_price_changes(api: Api) -> None:
+    for said, allowed in (
+        ({"allow_backorder": True}, True),
+        ({}, True),
+        ({"allow_backorder": False}, False),
+    ):
+        api.post("/v1/stock-items", {**ITEM, "unit_price_minor": 300, **said})
+        assert stock(api)["locations"][0]["allow_backorder"] is allowed
 
 
 def test_locations_add_up(api: Api) -> None:
@@ -111,3 +121,14 @@ def test_bad_input_changes_nothing(api: Api, path: str, body: Any, code: str) ->
 def test_an_item_that_nobody_listed_is_not_found(api: Api) -> None:
     assert api.get("/v1/stock-items/NONE", role="support").status_code == 404
     assert api.post("/v1/stock-items/NONE/receipts", {"quantity": 1}).status_code == 404
+
+
+@pytest.mark.parametrize("control", ["%00", "%1F", "%7F", "%C2%9F"])
+def test_a_control_character_names_no_item(api: Api, control: str) -> None:
+    """The store isn't even asked: it would say 503, as PostgreSQL can't look for a NUL."""
+    api.store.is_down = True
+    path = f"/v1/stock-items/a{control}b"
+    count = {"change": 1, "reason_code": "found", "reason": "x"}
+    assert_problem(api.get(path, role="support"), 404, "stock_item_not_found")
+    assert_problem(api.post(f"{path}/receipts", {"quantity": 1}), 404, "stock_item_not_found")
+    assert_problem(api.post(f"{path}/adjustments", count), 404, "stock_item_not_found")

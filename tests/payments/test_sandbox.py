@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
+import msgspec
 import psycopg
 import pytest
 from psycopg.rows import dict_row
@@ -235,6 +236,32 @@ async def test_a_signed_message_of_nonsense_is_refused(sandbox: Sandbox, body: b
     headers = {"Sandbox-Signature": sign(SECRET, body, int(time.time()))}
     with pytest.raises(WebhookRefusedError) as caught:
         await sandbox.gateway.parse_webhook(headers, body)
+    assert caught.value.reason == "malformed"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"id": "evt\0"},
+        {"reference": "sbx\0"},
+        {"reference": "sbx\n"},
+        {"reference": "r" * 201},
+        {"kind": "charged_back", "dispute_id": "d\0", "amount_minor": 1},
+        {"kind": "charged_back", "dispute_id": "d", "amount_minor": -5},
+        {"kind": "charged_back", "dispute_id": "d", "amount_minor": 0},
+        {"kind": "charged_back", "dispute_id": "d", "amount_minor": 10**17},
+        {"kind": "charged_back", "amount_minor": 1},
+        {"kind": "refund_failed", "refund_key": "r1"},
+    ],
+)
+async def test_a_signed_message_that_says_what_can_not_be_is_refused(
+    sandbox_gateway: SandboxGateway, said: dict[str, object]
+) -> None:
+    _, reference = await hold(Sandbox(sandbox_gateway))
+    body = msgspec.json.encode({"id": "evt", "kind": "attempt", "reference": reference, **said})
+    headers = {"Sandbox-Signature": sign(SECRET, body, int(time.time()))}
+    with pytest.raises(WebhookRefusedError) as caught:
+        await sandbox_gateway.parse_webhook(headers, body)
     assert caught.value.reason == "malformed"
 
 

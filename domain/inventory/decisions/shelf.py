@@ -27,11 +27,12 @@ def list_item(
     name: str,
     unit_price_minor: int,
     currency: Currency,
-    allow_backorder: bool,
+    allow_backorder: bool | None,
 ) -> tuple[StockEvent, ...]:
     """Decide that a sku is kept at a location; again: its new name, price or backorders.
 
-    Backorders that end here are not taken back: what was promised stays promised.
+    Backorders that end here are not taken back: what was promised stays promised. With None they
+    stay as they are, and a new item has none.
 
     Raises:
         DomainError: `unknown_currency`, `amount_negative`, `total_too_large`.
@@ -39,6 +40,8 @@ def list_item(
     if currency not in CURRENCY_EXPONENTS:
         raise DomainError("unknown_currency", "not an ISO 4217 currency", field="/currency")
     check_amount(unit_price_minor, "/unit_price_minor")
+    if allow_backorder is None:
+        allow_backorder = item is not None and item.allow_backorder
     listed = StockItemListed(
         sku=sku,
         location=location,

@@ -9,7 +9,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from domain.errors import DomainError
-from domain.fulfilment.events import FulfilmentCompensating, FulfilmentStepStarted, Step
+from domain.fulfilment.events import (
+    FulfilmentCompensating,
+    FulfilmentStepFailed,
+    FulfilmentStepStarted,
+    Step,
+)
 from domain.fulfilment.facts import SURPLUS, ParcelStatus
 from domain.fulfilment.state import Condition
 from domain.ids import Sku
@@ -305,6 +310,7 @@ class AnyStory(RuleBasedStateMachine):
         assert not [one for one in world.saga.steps if one.condition is Condition.STUCK]
         assert not world.facts.payment.held_minor
         assert not world.facts.allocation.holds_any
+        assert not world.facts.pieces(ParcelStatus.PACKED)
         assert books.voided or sum(books.authorized.values()) == sum(books.captured.values())
         kept = sum(books.captured.values()) - sum(
             amount for name, amount in books.refunded.items() if name.startswith(SURPLUS)
@@ -313,6 +319,10 @@ class AnyStory(RuleBasedStateMachine):
             assert kept == 0
             assert not world.facts.gone()
             return
+        for parcel in world.facts.parcels:
+            if parcel.status is ParcelStatus.RETURNED:
+                told = [one for one in world.log if one == came_back(world, parcel.shipment_id)]
+                assert len(told) == 1
         delivered = world.facts.pieces(ParcelStatus.DELIVERED)
         for one in world.order.lines:
             assert delivered.get(one.line_number, 0) == world.order.remaining(one)
@@ -326,6 +336,11 @@ class AnyStory(RuleBasedStateMachine):
                 assert receipt.refunded
                 charged = world.saga.charged and receipt.refund_minor
                 assert books.refunded.get(receipt.subject, 0) == (charged or 0)
+
+
+def came_back(world: World, shipment_id: str) -> FulfilmentStepFailed:
+    why = "returned_to_sender"
+    return FulfilmentStepFailed(world.order.order_id, Step.DELIVER, shipment_id, 1, why, None)
 
 
 AnyStory.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -14,8 +15,9 @@ from domain.fulfilment.events import (
     Step,
 )
 from domain.fulfilment.facts import AllocationFacts, ParcelStatus, PaymentFacts
+from domain.fulfilment.on_call import retry
 from domain.fulfilment.saga import Reaction
-from domain.ids import Sku
+from domain.ids import ShipmentId, Sku
 from domain.order.events import (
     CancelledLine,
     OrderCancellationRequested,
@@ -30,6 +32,7 @@ from domain.order.events import (
 )
 from domain.payment.events import DeclineCode
 from domain.returns.events import ReturnRefunded
+from domain.shipment.events import ShipmentCancelled
 from tests.domain.fulfilment.scenes import (
     AUTHORIZED,
     AUTHORIZING,
@@ -51,6 +54,7 @@ from tests.domain.fulfilment.scenes import (
     look,
     parcel,
     receipt,
+    saga,
     seconds,
     started,
     stuck,
@@ -377,6 +381,45 @@ def test_a_parcel_that_went_back_is_sent_again_by_people() -> None:
         started(Step.CAPTURE, "p2", due_at=seconds(TIMING.answer_s)),
         started(Step.DELIVER, "p2", due_at=seconds(TIMING.deliver_s)),
     )
+
+
+def test_a_parcel_that_went_back_before_the_saga_looked_is_noticed_once() -> None:
+    back = parcel(ParcelStatus.RETURNED)
+    facts: dict[str, Any] = {"allocation": SHIPPED, "payment": AUTHORIZED}
+    noted = look(SHIPPING, here(CONFIRMED), parcels=(back,), **facts)
+    raised = (
+        started(Step.DELIVER, "p1", due_at=seconds(TIMING.deliver_s)),
+        failed(Step.DELIVER, "returned_to_sender", "p1"),
+        stuck(Step.SHIP, "returned_to_sender"),
+    )
+    assert noted == then(*raised)
+    known = (*SHIPPING, *noted.fulfilment)
+    packed = parcel(ParcelStatus.PACKED, name="p2")
+    for people_on_call in ((), retry(saga(*known), Step.SHIP, "", now=NOW, timing=TIMING)):
+        again = look((*known, *people_on_call), here(CONFIRMED), parcels=(back, packed), **facts)
+        assert again == then()
+
+
+def test_a_parcel_that_was_sent_again_before_the_saga_looked_needs_nobody() -> None:
+    parcels = (parcel(ParcelStatus.RETURNED), parcel(name="p2"))
+    noted = look(SHIPPING, here(CONFIRMED), allocation=SHIPPED, payment=AUTHORIZED, parcels=parcels)
+    assert failed(Step.DELIVER, "returned_to_sender", "p1") in noted.fulfilment
+    assert done(Step.SHIP) in noted.fulfilment
+    assert stuck(Step.SHIP, "returned_to_sender") not in noted.fulfilment
+
+
+@pytest.mark.parametrize("status", ParcelStatus)
+def test_only_a_parcel_that_can_not_leave_any_more_is_unpacked_by_itself(
+    status: ParcelStatus,
+) -> None:
+    name = UUID(int=9)
+    facts: dict[str, Any] = {"allocation": COMMITTED, "payment": AUTHORIZED}
+    one = parcel(status, name=str(name))
+    assert look(SHIPPING, here(CONFIRMED), parcels=(one,), **facts).shipments == ()
+    called_off = here(CONFIRMED, OrderCancellationRequested(ORDER_ID, "no", WHY))
+    unpacked = ShipmentCancelled(ORDER_ID, ShipmentId(name), "the order is not sent any more")
+    wanted = (unpacked,) if status is ParcelStatus.PACKED else ()
+    assert look(SHIPPING, called_off, parcels=(one,), **facts).shipments == wanted
 
 
 def test_a_capture_that_may_be_done_is_waited_for_though_its_parcel_went_back() -> None:

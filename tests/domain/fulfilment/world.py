@@ -89,6 +89,8 @@ class World:
         self.order = reduce(evolve, reaction.order, self.order)
         for refunded in reaction.returns:
             self._mark_refunded(refunded.return_id, refunded.receipt_number)
+        for unpacked in reaction.shipments:
+            self._unpack(str(unpacked.shipment_id))
         return bool(reaction)
 
     def store(self, *events: FulfilmentEvent) -> None:
@@ -312,7 +314,7 @@ class World:
         fits = all(0 < quantity <= left[number] for number, quantity in pieces.items())
         if not (may_ship(self.order) and pieces and fits):
             return False
-        name = f"parcel-{len(self.facts.parcels) + 1}"
+        name = str(UUID(int=len(self.facts.parcels) + 1))
         parcel = ParcelFacts(name, ParcelStatus.PACKED, dict(pieces))
         self.facts = replace(self.facts, parcels=(*self.facts.parcels, parcel))
         return True
@@ -333,6 +335,13 @@ class World:
                 self.facts = replace(self.facts, parcels=parcels)
                 return True
         return False
+
+    def _unpack(self, shipment_id: str) -> None:
+        parcels = tuple(
+            replace(one, status=ParcelStatus.CANCELLED) if one.shipment_id == shipment_id else one
+            for one in self.facts.parcels
+        )
+        self.facts = replace(self.facts, parcels=parcels)
 
     def receive_return(self, number: int) -> None:
         """Ask for, approve and receive the return of one delivered piece."""

@@ -1,5 +1,7 @@
 """What a provider says comes late, twice and out of order, and is booked once."""
 
+from functools import partial
+
 import pytest
 
 from domain.payment import outcomes
@@ -196,6 +198,15 @@ def test_a_chargeback_counts_once_per_dispute() -> None:
     event = ChargebackReceived(ORDER_ID, "d1", 30)
     assert outcomes.charged_back(paid, dispute_id="d1", amount_minor=30) == (event,)
     assert outcomes.charged_back(given(*PAID, event), dispute_id="d1", amount_minor=30) == ()
+
+
+@pytest.mark.parametrize("amount_minor", [-5, 0, 71, 10**17])
+def test_no_bank_takes_back_what_was_not_captured(amount_minor: int) -> None:
+    disputed = given(*PAID, ChargebackReceived(ORDER_ID, "d1", 30))
+    for payment in (disputed, given(*AUTHORIZED)):
+        taken = partial(outcomes.charged_back, payment, dispute_id="d2", amount_minor=amount_minor)
+        assert refused(taken).code == "provider_disagrees"
+    assert outcomes.charged_back(disputed, dispute_id="d2", amount_minor=70)
 
 
 def test_answers_to_what_nobody_asked_are_never_booked() -> None:

@@ -8,8 +8,11 @@ import pytest
 
 from commands.inventory.stock import ListItem, list_item, receive_stock
 from commands.order.cancel import CancelOrder, cancel_order
+from commands.order.change import Target
+from commands.shipment.packing import create_shipment
 from domain.envelope import Role
 from domain.errors import DomainError
+from domain.fulfilment.facts import ParcelStatus
 from domain.ids import OrderId, Sku
 from domain.inventory.location import MAIN
 from domain.order.state import OrderStatus
@@ -95,10 +98,13 @@ async def test_a_cancelled_order_gives_back_its_stock_and_its_money(
         early, late = [await place(town.ports, A=2) for _ in range(2)]
         await cancel_order(CancelOrder(early, reason="no"), asks(Role.CUSTOMER), town.ports)
         await town.rest()
+        await create_shipment(Target(late), [LineRequest(A, 1)], asks(), town.ports)
         answer = await cancel_order(CancelOrder(late, reason="no"), asks(Role.CUSTOMER), town.ports)
         assert answer.status == OrderStatus.CANCEL_PENDING
         await town.rest()
         assert await agree(town, database_url) == {"cancelled": 2}
+        [parcel] = (await town.file(late)).facts.parcels
+        assert parcel.status is ParcelStatus.CANCELLED
 
 
 async def test_backordered_pieces_leave_once_they_have_come_and_not_before(

@@ -37,21 +37,28 @@ async def test_what_came_back_to_the_sender_is_sent_again_at_no_charge_or_paid_b
 ) -> None:
     async with open_town(settings) as town:
         await stock(town.ports, A=9)
-        again, off = [await place(town.ports, A=2) for _ in range(2)]
+        again, off, unseen = [await place(town.ports, A=2) for _ in range(3)]
         await town.rest()
         parcels = [(order, await town.send(order, [LineRequest(A, 2)])) for order in (again, off)]
         await town.rest()
         for order, parcel in parcels:
             await town.deliver(order, parcel, TrackingStatus.RETURN_TO_SENDER)
+        quick = await town.send(unseen, [LineRequest(A, 2)])
+        await town.deliver(unseen, quick, TrackingStatus.RETURN_TO_SENDER)
         await town.rest()
+        for order in (again, off, unseen):
+            saga = (await town.file(order)).fulfilment.state
+            assert saga is not None
+            assert [one.reason for one in saga.live()] == ["returned_to_sender"]
+        await cancel_order(CancelOrder(unseen, reason="no"), asks(), town.ports)
         await town.deliver(again, await town.send(again, [LineRequest(A, 2)]))
         await cancel_order(CancelOrder(off, reason="no"), asks(), town.ports)
         await town.rest()
-        assert await agree(town, database_url) == {"completed": 1, "cancelled": 1}
+        assert await agree(town, database_url) == {"completed": 1, "cancelled": 2}
     assert gateway.asked.count("refund") == 1
     books = await ledger(database_url, "captured_minor, refunded_minor")
-    assert sorted(one["refunded_minor"] for one in books) == [0, 2 * PRICE]
-    assert [one["captured_minor"] for one in books] == [2 * PRICE] * 2
+    assert sorted(one["refunded_minor"] for one in books) == [0, 0, 2 * PRICE]
+    assert sorted(one["captured_minor"] for one in books) == [0, 2 * PRICE, 2 * PRICE]
 
 
 async def test_goods_that_are_back_before_their_money_was_taken_are_paid_back_once_it_is(
