@@ -1,5 +1,6 @@
 """What the platform asks of a process: alive, ready, measured. No token; nothing personal."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias, cast
 
@@ -45,6 +46,6 @@ async def readyz(request: Request) -> Response:
 @router.get("/metrics")
 async def metrics(request: Request) -> Response:
     """Give the process's measurements in Prometheus' text format."""
-    for refresh in cast("Refreshes", request.app.state.refreshes):
-        await refresh()
+    refreshes = cast("Refreshes", request.app.state.refreshes)
+    await asyncio.gather(*(refresh() for refresh in refreshes))  # each may wait for a part
     return Response(generate_latest(REGISTRY), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
