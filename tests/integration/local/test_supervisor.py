@@ -64,7 +64,13 @@ def test_down_ends_all_and_says_so(platform: Platform, all_end: Ends) -> None:
     assert (again.returncode, "No platform is running" in again.stdout) == (0, True)
     shown = platform.run("status", "--json")
     assert shown.returncode == 3
-    assert json.loads(shown.stdout) == {"url": None, "processes": [], "lag": []}
+    assert json.loads(shown.stdout) == {
+        "url": None,
+        "processes": [],
+        "lag": [],
+        "services": [],
+        "tasks": [],
+    }
 
 
 def test_a_child_that_ignores_the_signal_is_killed_after_the_grace(
