@@ -20,7 +20,7 @@ from domain.errors import DomainError
 from domain.ids import OrderId, payment_stream
 from domain.order.events import OrderPlaced
 from domain.payment.open_calls import Authorize, Call, open_calls
-from domain.payment.state import PAYMENT, Payment
+from domain.payment.state import PAYMENT, Outcome, Payment
 from infrastructure.event_store.order_reader import OrderReader, UnreadableEventError
 from infrastructure.postgres import tasks as tasks_table
 from infrastructure.postgres.tasks import Task
@@ -73,7 +73,12 @@ class Calls:
         ]
         await self._tasks.put(CALLS, calls)
         # What waits for a customer is asked about in long pauses; once it is called off, at once.
-        await self._tasks.sooner(CALLS, [one for one in calls if _is_closed(payments[one[1]])])
+        called_off = [
+            (_key(order_id, Authorize(payment.open_attempt)), order_id, now)
+            for order_id, payment in payments.items()
+            if payment is not None and payment.open_attempt is not None and _waits_in_vain(payment)
+        ]
+        await self._tasks.sooner(CALLS, called_off)
         if calls:
             self.news.set()
 
@@ -153,8 +158,10 @@ class Calls:
         )
 
 
-def _is_closed(payment: Payment | None) -> bool:
-    return payment is not None and payment.closed
+def _waits_in_vain(payment: Payment) -> bool:
+    """Whether only its customer is waited for; not where a call may be under way elsewhere."""
+    attempts = payment.attempts.values()
+    return payment.closed and any(one.outcome is Outcome.ACTION_REQUIRED for one in attempts)
 
 
 def pause_s(tries: int) -> float:
