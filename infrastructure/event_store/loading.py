@@ -77,12 +77,29 @@ class StreamLoader:
         entries = [log_entry(row) for row in rows]
         if not entries and known is None:
             return Stream.unwritten(stream)
-        base = self._from_snapshot(aggregate, entries[0], rows[0]) if known is None else known
-        if base is None or not entries or not _stands_on(base.stream, entries[0]):
+        base = self._base(aggregate, rows, entries, known)
+        if base is None:
             base = _Known(Stream.unwritten(stream), 0)
             if not entries or entries[0].version > 1:
                 entries = [log_entry(row) for row in await self._read(ENTRIES_OF_STREAM, [stream])]
         return await self._go_on(aggregate, base, entries)
+
+    def _base(
+        self,
+        aggregate: Aggregate[Any, Any],
+        rows: Sequence[Mapping[str, Any]],
+        entries: Sequence[LogEntry],
+        known: _Known | None,
+    ) -> _Known | None:
+        """Give the newest state that stands on one of the entries that were read."""
+        if not entries:
+            return None
+        # Somebody else in this process may have got further while the database was asked.
+        newest = self._known.get((entries[0].stream, aggregate.name))
+        for one in (newest, known):
+            if one is not None and _stands_on(one.stream, entries):
+                return one
+        return None if known else self._from_snapshot(aggregate, entries[0], rows[0])
 
     def _from_snapshot(
         self, aggregate: Aggregate[Any, Any], entry: LogEntry, row: Mapping[str, Any]
@@ -101,11 +118,12 @@ class StreamLoader:
                 recorded = self._mapper.to_recorded(entry, open_sealed=False)
                 state = aggregate.evolve(state, recorded.event)
             loaded, unkept = _at(new[-1], state), unkept + len(new)
-        if unkept > snapshots.EVERY:
-            unkept = 0
-            await self._read(snapshots.KEEP, self._kept.write(aggregate, loaded))
+        keep = unkept > snapshots.EVERY
         if loaded.version:
-            self._remember(aggregate, _Known(loaded, unkept))
+            # First of all: of many who load a hot stream at once, one keeps a snapshot of it.
+            self._remember(aggregate, _Known(loaded, 0 if keep else unkept))
+        if keep:
+            await self._read(snapshots.KEEP, self._kept.write(aggregate, loaded))
         return loaded
 
     def _remember(self, aggregate: Aggregate[Any, Any], known: _Known) -> None:
@@ -121,6 +139,9 @@ def _at(entry: LogEntry, state: Any) -> Stream[Any]:
     return Stream(entry.stream, state, entry.version, entry.position, last_hash)
 
 
-def _stands_on(known: Stream[Any], entry: LogEntry) -> bool:
-    found = event_hash(entry.stream, entry.version, entry.type, entry.state)
-    return known.version == entry.version and known.last_hash == found
+def _stands_on(known: Stream[Any], entries: Sequence[LogEntry]) -> bool:
+    place = known.version - entries[0].version
+    if not 0 <= place < len(entries):
+        return False
+    entry = entries[place]
+    return known.last_hash == event_hash(entry.stream, entry.version, entry.type, entry.state)

@@ -1,15 +1,17 @@
 """Snapshots of long streams: quicker, and never anything but the fold of the events."""
 
+import asyncio
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import psycopg
 import pytest
 
 from commands.order.cancel import CancelOrder, cancel_order
 from commands.order.place import place_order
-from commands.ports import Ports
+from commands.ports import Ports, Stream
 from domain.aggregate import Aggregate
 from domain.ids import OrderId, Sku, order_stream
 from domain.order.decisions import LineToCancel
@@ -103,6 +105,30 @@ async def test_a_long_stream_is_folded_from_its_snapshot_to_the_same_state(
     with psycopg.connect(database_url) as connection:
         connection.execute("DELETE FROM snapshots")
     assert await store.load(order_stream(order_id), ORDER) == quick
+
+
+async def test_many_who_load_a_long_stream_at_once_fold_it_once_and_keep_one_snapshot(
+    elsewhere: PostgresEventStore, ports: Ports, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order_id = await a_long_stream(ports)
+    with psycopg.connect(database_url) as connection:
+        connection.execute("DELETE FROM snapshots")
+    written: list[int] = []
+    write = snapshots.Snapshots.write
+
+    def noting(
+        own: snapshots.Snapshots, aggregate: Aggregate[Any, Any], stream: Stream[Any]
+    ) -> Sequence[object]:
+        written.append(stream.version)
+        return write(own, aggregate, stream)
+
+    monkeypatch.setattr(snapshots.Snapshots, "write", noting)
+    folded: list[OrderEvent] = []
+    loads = [elsewhere.load(order_stream(order_id), counted(folded)) for _ in range(2)]
+    one, other = await asyncio.gather(*loads)
+    assert one == other
+    assert len(folded) == LENGTH + 1
+    assert written == [LENGTH + 1]
 
 
 async def test_a_stream_that_ends_with_its_snapshot_goes_on_from_there(
