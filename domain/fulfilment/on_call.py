@@ -1,5 +1,6 @@
 """What timers and people on call decide about a step of the saga."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from domain.errors import DomainError
@@ -16,6 +17,7 @@ from domain.fulfilment.state import NO_ANSWER, Condition, Fulfilment, StepRecord
 from domain.fulfilment.timing import Timing
 from domain.fulfilment.waiting import timers
 
+RETRYABLE = (Condition.STUCK, Condition.PAUSED)
 _UNSKIPPABLE = (Step.RESERVE, Step.AUTHORIZE, Step.COMMIT)
 _OUTCOME_UNKNOWN = (NO_ANSWER, NO_SCAN, RETURNED_TO_SENDER)
 
@@ -35,12 +37,14 @@ def time_out(saga: Fulfilment, *, now: datetime) -> tuple[FulfilmentEvent, ...]:
 def retry(
     saga: Fulfilment, step: Step, subject: str, *, now: datetime, timing: Timing
 ) -> tuple[FulfilmentEvent, ...]:
-    """Decide that a stuck step is tried again now; the same attempt, if nobody knows how it ended.
+    """Decide that a step that failed is tried again now, stuck or between two tries.
+
+    It is the same attempt, if nobody knows how it ended.
 
     Raises:
         DomainError: `unknown_step`, `step_not_stuck`.
     """
-    record = _stuck(saga, step, subject)
+    record = _found(saga, step, subject, RETRYABLE)
     unknown = record.reason in _OUTCOME_UNKNOWN
     attempt = record.attempt if unknown else record.attempt + 1
     due_at = timing.due_at(step, now)
@@ -54,17 +58,19 @@ def skip(saga: Fulfilment, step: Step, subject: str, *, reason: str) -> tuple[Fu
         DomainError: `unknown_step`, `step_not_stuck`; `step_not_skippable` for those that
             secure stock and money.
     """
-    _stuck(saga, step, subject)
+    _found(saga, step, subject, (Condition.STUCK,))
     if step in _UNSKIPPABLE:
         raise DomainError("step_not_skippable", f"no order goes on without {step}")
     return (FulfilmentStepSkipped(saga.order_id, step, subject, reason),)
 
 
-def _stuck(saga: Fulfilment, step: Step, subject: str) -> StepRecord:
+def _found(
+    saga: Fulfilment, step: Step, subject: str, conditions: Sequence[Condition]
+) -> StepRecord:
     record = saga.of(step, subject)
     if record is None:
         raise DomainError("unknown_step", "the order has no such step")
-    if record.condition is not Condition.STUCK:
+    if record.condition not in conditions:
         raise DomainError(
             "step_not_stuck",
             f"the step is {record.condition}",

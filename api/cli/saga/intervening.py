@@ -10,7 +10,7 @@ import typer
 
 from api.cli.orders import HELP, fail
 from api.cli.saga.lines import step_name, task_line
-from api.cli.saga.order import find, stuck_steps
+from api.cli.saga.order import find, steps_in
 from api.cli.store import load_environment
 
 if TYPE_CHECKING:
@@ -26,28 +26,28 @@ StepName = Annotated[str, typer.Argument(help="Such as capture or deliver.")]
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """What somebody typed. Attributes: step: None: whatever is stuck; subject: '': any."""
+    """What somebody typed. Attributes: step: None: whichever it is; subject: '': any."""
 
     order: str
     step: str | None
     subject: str
 
-    def choose(self, stuck: Sequence["StepRecord"]) -> Sequence["StepRecord"]:
+    def choose(self, records: Sequence["StepRecord"]) -> Sequence["StepRecord"]:
         return [
             one
-            for one in stuck
+            for one in records
             if self.step in (None, one.step) and self.subject in ("", one.subject)
         ]
 
 
 def retry(
     order: OrderName,
-    step: Annotated[str | None, typer.Argument(help="One of them; else all that is stuck.")] = None,
+    step: Annotated[str | None, typer.Argument(help="One of them; else all of them.")] = None,
     *,
     subject: Subject = "",
     dry_run: DryRun = False,
 ) -> None:
-    """Try a stuck step again now, and every call and reaction of the order that keeps failing."""
+    """Try again now what is stuck or failed: steps, and calls and reactions that keep failing."""
     load_environment()
     _check_step(step)
     asyncio.run(_retry(_Wanted(order, step, subject), dry_run=dry_run))
@@ -70,6 +70,7 @@ def skip(
 async def _retry(wanted: _Wanted, *, dry_run: bool) -> None:
     from commands.fulfilment.intervene import StuckStep, retry_step
     from domain.errors import DomainError
+    from domain.fulfilment.on_call import RETRYABLE
     from infrastructure import composition
     from infrastructure.settings import FulfilmentSettings, StoreSettings
 
@@ -77,7 +78,7 @@ async def _retry(wanted: _Wanted, *, dry_run: bool) -> None:
     order_id = find(wanted.order)
     async with composition.command_ports(store) as ports, composition.open_tasks(store) as tasks:
         failing = [task for task in await tasks.of_order(order_id) if task.problem is not None]
-        chosen = wanted.choose(await stuck_steps(order_id, ports))
+        chosen = wanted.choose(await steps_in(RETRYABLE, order_id, ports))
         if wanted.step is not None and not chosen:
             fail(f"{wanted.step} is not stuck")
         if not chosen and not failing:
@@ -100,12 +101,13 @@ async def _retry(wanted: _Wanted, *, dry_run: bool) -> None:
 async def _skip(wanted: _Wanted, reason: str, *, dry_run: bool) -> None:
     from commands.fulfilment.intervene import StuckStep, skip_step
     from domain.errors import DomainError
+    from domain.fulfilment.state import Condition
     from infrastructure import composition
     from infrastructure.settings import StoreSettings
 
     order_id = find(wanted.order)
     async with composition.command_ports(StoreSettings()) as ports:
-        chosen = wanted.choose(await stuck_steps(order_id, ports))
+        chosen = wanted.choose(await steps_in((Condition.STUCK,), order_id, ports))
         if not chosen:
             fail(f"{wanted.step} is not stuck")
         if len(chosen) > 1:

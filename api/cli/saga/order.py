@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from commands.ports import Ports
-    from domain.fulfilment.state import Fulfilment, StepRecord
+    from domain.fulfilment.state import Condition, Fulfilment, StepRecord
     from domain.ids import OrderId
     from infrastructure.event_store.order_reader import OrderReader
 
@@ -69,11 +69,13 @@ def _tell(reader: "OrderReader", order_id: "OrderId") -> Told | None:
     return None if saga is None else Told(saga, moved_at)
 
 
-async def stuck_steps(order_id: "OrderId", ports: "Ports") -> Sequence["StepRecord"]:
-    """List the stuck steps; none, where no saga leads the order."""
-    from domain.fulfilment.state import FULFILMENT, Condition
+async def steps_in(
+    conditions: Sequence["Condition"], order_id: "OrderId", ports: "Ports"
+) -> Sequence["StepRecord"]:
+    """List the steps that are in one of some conditions; none, where no saga leads the order."""
+    from domain.fulfilment.state import FULFILMENT
     from domain.ids import fulfilment_stream
 
     saga = (await ports.store.load(fulfilment_stream(order_id), FULFILMENT)).state
     live = () if saga is None else saga.live()
-    return [record for record in live if record.condition is Condition.STUCK]
+    return [record for record in live if record.condition in conditions]

@@ -114,7 +114,15 @@ def test_a_stuck_step_that_nobody_answered_is_asked_about_with_the_same_attempt(
     assert retry(given, step, "p1") == (started(step, "p1", 1, seconds(due_s)),)
 
 
-def test_only_what_is_stuck_is_retried_or_skipped() -> None:
+def test_a_step_that_waits_for_its_next_try_is_tried_now() -> None:
+    given = saga(*SENT, failed(Step.CAPTURE, "failed", "p1", retry_at=seconds(3_600)))
+    due_at = seconds(TIMING.answer_s)
+    assert retry(given, Step.CAPTURE, "p1") == (started(Step.CAPTURE, "p1", 2, due_at),)
+    skip = refused(lambda: on_call.skip(given, Step.CAPTURE, "p1", reason="x"))
+    assert skip.code == "step_not_stuck"
+
+
+def test_what_goes_on_by_itself_is_neither_retried_nor_skipped() -> None:
     assert refused(lambda: retry(saga(*SENT), Step.VOID)).code == "unknown_step"
     assert refused(lambda: retry(saga(*SENT), Step.CAPTURE, "p1")).code == "step_not_stuck"
     skip = refused(lambda: on_call.skip(saga(*SENT), Step.CAPTURE, "p1", reason="x"))
