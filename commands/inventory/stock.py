@@ -7,7 +7,7 @@ from commands.attempts import until_unmoved
 from commands.envelopes import address_events
 from commands.ports import Answer, Append, EventStore, Ports, Request, Stream, Write
 from domain.errors import DomainError
-from domain.ids import Sku, StreamId, stock_stream, stock_streams_prefix
+from domain.ids import Sku, StreamId, sku_of_stream, stock_stream, stock_streams_prefix
 from domain.inventory import decisions
 from domain.inventory.events import AdjustReason, StockEvent
 from domain.inventory.location import MAIN, Location
@@ -96,10 +96,10 @@ async def adjust_stock(
 
 async def load_items(skus: Sequence[Sku], store: EventStore) -> Sequence[Stream[StockItem]]:
     """Load the items of some skus, at every location. Raises StoreUnavailableError."""
-    prefixes = {stock_streams_prefix(sku): sku for sku in skus}
-    found = await store.streams_under(list(prefixes))
-    wanted = {f"stock-{sku}" for sku in skus}
-    streams = [stream for stream in found if stream.rpartition("/")[0] in wanted]
+    wanted = set(skus)
+    found = await store.streams_under([stock_streams_prefix(sku) for sku in wanted])
+    # Skus may hold slashes: of `LAMP` and `LAMP/RED`, the latter's streams are under both prefixes.
+    streams = [stream for stream in dict.fromkeys(found) if sku_of_stream(stream) in wanted]
     return await load_streams(streams, store)
 
 

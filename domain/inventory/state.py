@@ -183,4 +183,4 @@ def _count(hold: Hold | None) -> tuple[int, int]:
     return (hold.quantity, 0) if hold.committed else (0, hold.quantity)
 
 
-STOCK_ITEM: Aggregate[StockItem, StockEvent] = Aggregate("stock.v1", StockItem, evolve)
+STOCK_ITEM: Aggregate[StockItem, StockEvent] = Aggregate("stock.v2", StockItem, evolve)

@@ -52,20 +52,25 @@ class StreamLoader:
     async def load_all(
         self, wanted: Sequence[tuple[StreamId, Aggregate[Any, Any]]]
     ) -> Sequence[Stream[Any]]:
-        """Load streams in one round trip, and keep a snapshot of those that were long."""
-        known = [self._known.get((stream, aggregate.name)) for stream, aggregate in wanted]
+        """Load streams in one round trip, and keep a snapshot of those that were long.
+
+        One that is named twice is loaded once: its rows must not come twice.
+        """
+        distinct = dict(wanted)
+        known = [self._known.get((stream, one.name)) for stream, one in distinct.items()]
         names = {
-            "streams": [stream for stream, _ in wanted],
-            "aggregates": [aggregate.name for _, aggregate in wanted],
+            "streams": list(distinct),
+            "aggregates": [aggregate.name for aggregate in distinct.values()],
             "known": [0 if one is None else one.stream.version for one in known],
         }
-        found: dict[StreamId, list[dict[str, Any]]] = {stream: [] for stream, _ in wanted}
+        found: dict[StreamId, list[dict[str, Any]]] = {stream: [] for stream in distinct}
         for row in await self._read(snapshots.LOAD, names):
             found[row["originator_id"]].append(row)
-        return [
-            await self._load(stream, aggregate, found[stream], one)
-            for (stream, aggregate), one in zip(wanted, known, strict=True)
-        ]
+        loaded = {
+            stream: await self._load(stream, aggregate, found[stream], one)
+            for (stream, aggregate), one in zip(distinct.items(), known, strict=True)
+        }
+        return [loaded[stream] for stream, _ in wanted]
 
     async def _load(
         self,

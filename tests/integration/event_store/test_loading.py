@@ -49,6 +49,21 @@ async def test_only_what_is_new_is_folded_also_where_another_process_has_written
     await cancel_pieces(ours, placed.order_id, 1)  # at the right version, chained to the right hash
 
 
+async def test_a_stream_that_is_named_twice_is_folded_once(
+    stores: tuple[PostgresEventStore, PostgresEventStore],
+) -> None:
+    ours = Ports(stores[0], SystemClock(), RandomNames())
+    placed = await place_order(order(quantity=10), request("k"), ours)
+    await cancel_pieces(ours, placed.order_id, 2)
+    stream = order_stream(placed.order_id)
+    for store in stores:  # one that has loaded it before, and one that has not
+        folded: list[OrderEvent] = []
+        one, other = await store.load_all([(stream, counted(folded)), (stream, counted(folded))])
+        assert one == other == await ours.store.load(stream, ORDER)
+        assert one.version == 3
+    assert len(folded) == 3
+
+
 EDIT = "UPDATE events SET state = replace(convert_from(state, 'UTF8'), '\"x\"', '\"y\"')::bytea"
 
 

@@ -60,9 +60,11 @@ async def test_an_order_is_paid_parcel_by_parcel_and_completed(
 async def test_who_comes_too_late_is_rejected_with_the_lines_that_fell_short(
     settings: Settings, database_url: str
 ) -> None:
+    """Of two skus one begins as the other, and a slash follows: each has its own stock."""
     async with open_town(settings) as town:
-        await stock(town.ports, A=5, B=1)
-        orders = [await place(town.ports, A=1, B=1) for _ in range(2)]
+        await stock(town.ports, **{"A": 5, "A/B": 1})
+        both = {"A": 1, "A/B": 1}
+        orders = [await place(town.ports, "tok_visa", "c-1", **both) for _ in range(2)]
         await town.rest()
         assert [await status(town, one) for one in orders] == ["confirmed", "rejected"]
         allocation = (await town.file(orders[1])).allocation.state
