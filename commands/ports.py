@@ -149,15 +149,24 @@ class StoreUnavailableError(UnavailableError):
         super().__init__("postgres", detail)
 
 
+class StreamUnreadableError(Exception):
+    """An event of a stream can't be read or applied by this version, so nothing can be decided."""
+
+
 class EventStore(Protocol):
     async def load(self, stream: StreamId, aggregate: Aggregate[S, Any]) -> Stream[S]:
-        """Read one stream to its end and fold it. Raises StoreUnavailableError."""
+        """Read one stream to its end and fold it.
+
+        Raises:
+            StoreUnavailableError: the event store does not answer.
+            StreamUnreadableError: an event of it can't be read.
+        """
         ...
 
     async def load_all(
         self, wanted: Sequence[tuple[StreamId, Aggregate[Any, Any]]]
     ) -> Sequence[Stream[Any]]:
-        """Read several streams as they are at one moment. Raises StoreUnavailableError."""
+        """Read several streams as they are at one moment. Raises as `load`."""
         ...
 
     async def streams_under(self, prefixes: Sequence[str]) -> Sequence[StreamId]:

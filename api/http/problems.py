@@ -10,6 +10,7 @@ from types import MappingProxyType
 import orjson
 from starlette.responses import Response
 
+from commands.ports import StreamUnreadableError
 from domain.errors import DomainError, UnavailableError
 from projections.ports import OrderParkedError, TooManyFoldsError
 
@@ -121,7 +122,7 @@ def too_many_folds(_error: TooManyFoldsError) -> ProblemError:
     )
 
 
-def order_parked(_error: OrderParkedError) -> ProblemError:
+def order_parked(_error: OrderParkedError | StreamUnreadableError) -> ProblemError:
     return ProblemError(
         503,
         "order_parked",

@@ -26,6 +26,7 @@ from api.http.operations import Refreshes
 from api.http.problems import ProblemError, render
 from api.http.readiness import Readiness
 from api.http.validation import invalid_parameters
+from commands.ports import StreamUnreadableError
 from domain.errors import DomainError, UnavailableError
 from projections.ports import OrderParkedError, TooManyFoldsError
 
@@ -111,6 +112,7 @@ def _handlers(resources: Resources) -> Mapping[type[Exception], Handler]:
         UnavailableError: _rendered(problems.unavailable),
         TooManyFoldsError: _rendered(problems.too_many_folds),
         OrderParkedError: _rendered(problems.order_parked),
+        StreamUnreadableError: _rendered(problems.order_parked),
         RequestValidationError: _rendered(lambda error: invalid_parameters(error.errors())),
         HTTPException: framework_error,
     }

@@ -43,6 +43,9 @@ from domain.shipment.state import SHIPMENTS, Shipments
 INVENTORY = Actor("inventory", Role.PROCESS)
 ATTEMPTS = 50
 """Each conflict means that somebody else got on: two processes at one hot item meet often."""
+MOST_LINES = 5_000
+"""Of the orders of one append: a hundred orders of a thousand lines would take longer to read than
+a read may, and longer to store than the log may be held."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,21 +103,27 @@ class _Desk:
 
 
 async def allocate(asks: Sequence[Ask], ports: Ports) -> None:
-    """Do what is asked for; what was done before is not done again.
+    """Do what is asked for, in order; what was done before is not done again.
 
     Raises:
-        DomainError: one of them can't be done (`stock_not_received`, ...); nothing of all is.
-        StoreUnavailableError: nothing is known to be done; asking again is safe.
+        DomainError: one of them can't be done (`stock_not_received`, ...), nor is what is behind
+            it, nor what would have been stored together with it.
+        StoreUnavailableError: some of it may be done; asking again is safe.
     """
+    left = asks
 
-    async def attempt() -> None:
-        desk = await _load(asks, ports)
-        for ask in asks:
+    async def attempt() -> Sequence[Ask]:
+        orders = await _load_orders(left, ports)
+        some = _as_many_as_fit(left, orders)
+        desk = await _load_desk(some, orders, ports)
+        for ask in some:
             desk.take_in(_decide(ask, desk), ask, ports)
         if desk.events:
-            await ports.store.append(_append(desk, asks))
+            await ports.store.append(_append(desk, some))
+        return left[len(some) :]
 
-    await until_unmoved(attempt, attempts=ATTEMPTS)
+    while left:
+        left = await until_unmoved(attempt, attempts=ATTEMPTS)
 
 
 def _decide(ask: Ask, desk: _Desk) -> Changes:
@@ -172,7 +181,17 @@ def _ran_out(saga: Fulfilment | None) -> bool:
     return reserve is not None and reserve.timed_out
 
 
-async def _load(asks: Sequence[Ask], ports: Ports) -> _Desk:
+def _as_many_as_fit(asks: Sequence[Ask], orders: Mapping[OrderId, _Order]) -> Sequence[Ask]:
+    """Give as many as there is room for, the first in any case."""
+    lines = 0
+    for count, ask in enumerate(asks):
+        lines += len(_order_lines(orders[ask.order_id]))
+        if count and lines > MOST_LINES:
+            return asks[:count]
+    return asks
+
+
+async def _load_orders(asks: Sequence[Ask], ports: Ports) -> Mapping[OrderId, _Order]:
     ids = list(dict.fromkeys(ask.order_id for ask in asks))
     wanted = [
         one
@@ -185,7 +204,12 @@ async def _load(asks: Sequence[Ask], ports: Ports) -> _Desk:
         )
     ]
     loaded = iter(await ports.store.load_all(wanted))
-    orders = {order_id: _Order(*(next(loaded) for _ in range(4))) for order_id in ids}
+    return {order_id: _Order(*(next(loaded) for _ in range(4))) for order_id in ids}
+
+
+async def _load_desk(asks: Sequence[Ask], orders: Mapping[OrderId, _Order], ports: Ports) -> _Desk:
+    """Load the stock that some asks concern, and lay it beside their orders."""
+    concerned = {ask.order_id: orders[ask.order_id] for ask in asks}
     reserving = {
         line.sku
         for ask in asks
@@ -195,12 +219,12 @@ async def _load(asks: Sequence[Ask], ports: Ports) -> _Desk:
     items = {item.stream: item for item in await load_items(sorted(reserving), ports.store)}
     held = {
         stock_stream(part.location, part.sku)
-        for one in orders.values()
+        for one in concerned.values()
         if one.allocation.state is not None
         for part in one.allocation.state.parts
     }
     rest = await load_streams(sorted(held - set(items)), ports.store)
-    return _Desk(orders, [*items.values(), *rest])
+    return _Desk(concerned, [*items.values(), *rest])
 
 
 def _append(desk: _Desk, asks: Sequence[Ask]) -> Append:

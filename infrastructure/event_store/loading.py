@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from commands.ports import Stream
+from commands.ports import Stream, StreamUnreadableError
 from domain.aggregate import Aggregate
 from domain.ids import StreamId
 from infrastructure.event_store import snapshots
@@ -120,8 +120,7 @@ class StreamLoader:
         if new:
             state = loaded.state
             for entry in new:
-                recorded = self._mapper.to_recorded(entry, open_sealed=False)
-                state = aggregate.evolve(state, recorded.event)
+                state = self._evolve(aggregate, state, entry)
             loaded, unkept = _at(new[-1], state), unkept + len(new)
         keep = unkept > snapshots.EVERY
         if loaded.version:
@@ -130,6 +129,15 @@ class StreamLoader:
         if keep:
             await self._read(snapshots.KEEP, self._kept.write(aggregate, loaded))
         return loaded
+
+    def _evolve(self, aggregate: Aggregate[S, Any], state: S | None, entry: LogEntry) -> S:
+        try:
+            recorded = self._mapper.to_recorded(entry, open_sealed=False)
+            return aggregate.evolve(state, recorded.event)
+        except Exception as error:
+            # Reading bytes and a pure function: it can only be the event.
+            what = f"{entry.type} at position {entry.position}: {type(error).__name__}"
+            raise StreamUnreadableError(what) from error
 
     def _remember(self, aggregate: Aggregate[Any, Any], known: _Known) -> None:
         name = (known.stream.stream, aggregate.name)

@@ -18,6 +18,7 @@ import msgspec
 from eventsourcing.persistence import StoredEvent
 
 from domain.envelope import Actor, Envelope, Recorded
+from domain.errors import DomainError
 from domain.events import DomainEvent
 from domain.ids import CustomerId, OrderId, StreamId
 from domain.personal import FORGOTTEN, SEALED
@@ -80,6 +81,9 @@ class LogEntry(msgspec.Struct, frozen=True):
     order_id: OrderId | None
 
 
+LARGEST_STATE = 2 * 1_024 * 1_024
+"""Bytes. What a body of 1 MiB becomes is well below; Kafka's topics take twice as much."""
+
 _encoder = msgspec.json.Encoder()
 _contents_decoder = msgspec.json.Decoder(Contents)
 _forgotten = _encoder.encode(FORGOTTEN)
@@ -127,6 +131,7 @@ class EventMapper:
         Raises:
             KeyMissingError: it has personal data, and the customer's key was not fetched.
             CustomerForgottenError: it has personal data, and the customer was forgotten.
+            DomainError: `event_too_large`: Kafka would not take it, nor anything behind it.
         """
         data = msgspec.to_builtins(event)
         personal = data.pop("personal", None)
@@ -142,11 +147,14 @@ class EventMapper:
             sealed=self._seal(customer_id, personal, envelope.event_id),
             traceparent=envelope.traceparent,
         )
+        encoded = _encoder.encode(state)
+        if len(encoded) > LARGEST_STATE:
+            raise DomainError("event_too_large", f"an event takes at most {LARGEST_STATE:,} bytes")
         return StoredEvent(
             originator_id=stream,
             originator_version=version,
             topic=self._catalog.name_of(type(event)),
-            state=_encoder.encode(state),
+            state=encoded,
         )
 
     def to_recorded(

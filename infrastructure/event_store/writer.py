@@ -31,6 +31,7 @@ from infrastructure.postgres.deadline import deadline
 
 MOST_APPENDS = 256
 MOST_EVENTS = 1_024
+MOST_BYTES = 16 * 1_024 * 1_024
 MOST_WAITING = 10_000
 MOST_LEFT = 1_024
 PATIENCE_S = 5.0
@@ -111,13 +112,14 @@ class GroupCommitWriter:
         written: set[str] = set()
         read: set[str] = set()
         names: set[tuple[str, ...]] = set()
-        events = 0
+        events = size = 0
         left: list[_Waiting] = []
         while (
             self._waiting
             and len(batch) < MOST_APPENDS
             and len(left) < MOST_LEFT
             and events < MOST_EVENTS
+            and size < MOST_BYTES
         ):
             waiting = self._waiting.popleft()
             if waiting.done.cancelled():
@@ -130,6 +132,7 @@ class GroupCommitWriter:
             else:
                 batch.append(waiting)
                 events += len(waiting.append.events)
+                size += sum(len(event.state) for event in waiting.append.events)
             # Also for one that is left: nobody may overtake it.
             written |= writes
             read |= reads

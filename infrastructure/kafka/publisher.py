@@ -34,6 +34,7 @@ PRODUCER = {
     # batches under way.
     "linger.ms": 5,
     "compression.type": "lz4",
+    "message.max.bytes": topics.LARGEST_MESSAGE,
     "allow.auto.create.topics": False,
     # A success is nobody's concern by itself: that all are acknowledged is asked for.
     "delivery.report.only.error": True,

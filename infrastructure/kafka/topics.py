@@ -5,10 +5,16 @@ from dataclasses import dataclass
 
 from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
 from confluent_kafka.cimpl import NewTopic
+
+from infrastructure.event_store.mapper import LARGEST_STATE
 
 ADMIN_TIMEOUT_S = 5.0
 ALREADY_EXISTS = "TOPIC_ALREADY_EXISTS"
+LARGEST_MESSAGE = 2 * LARGEST_STATE
+"""Bytes, of an event with its headers: a topic that takes less would stop the relay for good."""
+_MOST = "max.message.bytes"
 
 
 class TopicChangedError(Exception):
@@ -85,6 +91,7 @@ def make_topic(client: AdminClient, topic: str, *, partitions: int, replication:
         config={
             "retention.ms": "-1",
             "retention.bytes": "-1",
+            _MOST: str(LARGEST_MESSAGE),
             "min.insync.replicas": str(max(1, replication - 1)),
         },
     )
@@ -93,6 +100,21 @@ def make_topic(client: AdminClient, topic: str, *, partitions: int, replication:
     except KafkaException as error:
         if error.args[0].name() != ALREADY_EXISTS:
             raise
+
+
+def make_room(client: AdminClient, topic: str) -> None:
+    """Have a topic take LARGEST_MESSAGE, if it does not: one that somebody else made.
+
+    Raises:
+        KafkaException: Kafka is away, or we may not change it.
+    """
+    named = ConfigResource(ConfigResource.Type.TOPIC, topic)
+    found = client.describe_configs([named], request_timeout=ADMIN_TIMEOUT_S)[named].result()
+    if int(found[_MOST].value) >= LARGEST_MESSAGE:
+        return
+    most = ConfigEntry(_MOST, str(LARGEST_MESSAGE), incremental_operation=AlterConfigOpType.SET)
+    change = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[most])
+    client.incremental_alter_configs([change], request_timeout=ADMIN_TIMEOUT_S)[change].result()
 
 
 def require_partitions(found: Incarnation, partitions: int) -> None:

@@ -100,6 +100,8 @@ class Relay:
         if found is None:
             raise TopicChangedError(f"{' and '.join(names)} were made and are not there")
         topics.require_partitions(found.orders, kafka.order_partitions)
+        for name in names:
+            topics.make_room(client, name)
         return found
 
 

@@ -16,6 +16,7 @@ from prometheus_client import Counter
 
 from commands.payment.calls import Asked, NotYetError, make_call
 from commands.payment.gateway import GatewayUnknownError, PaymentGateway
+from commands.ports import StreamUnreadableError
 from domain.errors import DomainError
 from domain.ids import OrderId, payment_stream
 from domain.order.events import OrderPlaced
@@ -118,15 +119,15 @@ class Calls:
 
         Raises NotYetError: nothing did, and it is to be made again.
         """
-        payment = (await self._ports.store.load(payment_stream(task.order_id), PAYMENT)).state
-        of_task = (one for one in open_calls(payment) if _key(task.order_id, one) == task.key)
-        call = next(of_task, None)
-        if call is None or payment is None:
-            return None
         try:
+            payment = (await self._ports.store.load(payment_stream(task.order_id), PAYMENT)).state
+            of_task = (one for one in open_calls(payment) if _key(task.order_id, one) == task.key)
+            call = next(of_task, None)
+            if call is None or payment is None:
+                return None
             asked = await asyncio.to_thread(self._asked, task, call)
             after = await make_call(asked, payment, self._gateway, self._ports)
-        except UnreadableEventError as error:
+        except (UnreadableEventError, StreamUnreadableError) as error:
             return str(error)
         except GatewayUnknownError as error:
             return _unknown(task, error)

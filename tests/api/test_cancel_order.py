@@ -2,6 +2,7 @@ from uuid import uuid4
 
 import pytest
 
+from commands.ports import StreamUnreadableError
 from tests.api.api import Api, assert_problem
 
 TWICE = [
@@ -107,6 +108,20 @@ def test_an_order_that_keeps_changing_is_given_up_on(api: Api) -> None:
 @pytest.mark.parametrize("name", ["x", "0", "{uuid}", "%00", "urn:uuid:" + "0" * 32])
 def test_what_is_no_uuid_names_no_order(api: Api, name: str) -> None:
     assert_problem(api.cancel(name), 404, "order_not_found")
+
+
+def test_an_order_that_this_version_cannot_read_is_a_503(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    placed = api.placed()
+
+    async def load_all(*_: object) -> None:
+        raise StreamUnreadableError("order.eaten.v1 at position 2: UnknownEventTypeError")
+
+    monkeypatch.setattr(api.store, "load_all", load_all)
+    response = api.cancel(placed["order_id"])
+    assert_problem(response, 503, "order_parked")
+    assert "eaten" not in response.text
 
 
 def test_so_many_lines_as_no_order_has_are_refused_before_they_are_compared(api: Api) -> None:

@@ -12,6 +12,7 @@ import pytest
 from cryptography.exceptions import InvalidTag
 
 from domain.envelope import Actor, Envelope, Role
+from domain.errors import DomainError
 from domain.events import DomainEvent
 from domain.ids import ClientId, CustomerId, OrderId, OrderNumber, ReturnId, Sku, StreamId
 from domain.money import Currency
@@ -27,6 +28,7 @@ from domain.order.events import (
 )
 from domain.personal import FORGOTTEN, SEALED, Address, PersonalData
 from domain.returns.events import ReceivedLine, ReturnReceived
+from infrastructure.event_store import mapper
 from infrastructure.event_store.catalog import CATALOG, Catalog, UnknownEventTypeError
 from infrastructure.event_store.mapper import EventMapper, LogEntry, event_hash
 from infrastructure.event_store.sealing import DataKeys, KeyMissingError
@@ -180,6 +182,19 @@ def test_a_data_key_is_bound_to_its_customer(keys: DataKeys) -> None:
 def test_two_seals_of_one_text_differ(keys: DataKeys) -> None:
     one, two = (keys.seal(CUSTOMER, b"same", bound_to=b"event") for _ in range(2))
     assert one != two
+
+
+def test_an_event_that_kafka_would_not_take_is_refused(
+    keys: DataKeys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stored, it would hold up the relay, and all that comes behind it."""
+    largest = len(stored(keys, EXPECTED["order.cancelled.v2"]).state)
+    monkeypatch.setattr(mapper, "LARGEST_STATE", largest)
+    stored(keys, EXPECTED["order.cancelled.v2"])
+    monkeypatch.setattr(mapper, "LARGEST_STATE", largest - 1)
+    with pytest.raises(DomainError) as refused:
+        stored(keys, EXPECTED["order.cancelled.v2"])
+    assert refused.value.code == "event_too_large"
 
 
 def test_the_hash_covers_stream_version_name_and_bytes() -> None:

@@ -11,6 +11,7 @@ import redis.asyncio
 from confluent_kafka import Producer
 from eventsourcing.persistence import StoredEvent
 
+from commands.ports import StreamUnreadableError
 from domain.ids import OrderId
 from infrastructure.event_store.recorder import EventLogRecorder, open_datastore
 from infrastructure.redis.dead_letters import DeadLetters
@@ -46,6 +47,8 @@ async def test_a_poisoned_event_parks_its_order_and_stops_no_other(pipeline: Pip
         assert letter.order_id == bad.order_id
         assert (letter.note.position, letter.note.event_type) == (2, "order.eaten.v1")
         assert all(pipeline.stored(one.order_id) is not None for one in others)
+        with pytest.raises(StreamUnreadableError):
+            await pipeline.cancel(bad.order_id)
         assert dead_letters(pipeline).retry(pipeline.reader, [bad.order_id]) == 0
 
     dead_letters(pipeline).retry(pipeline.reader, [bad.order_id])

@@ -4,8 +4,10 @@ import asyncio
 import random
 from collections import Counter
 
+import psycopg
 import pytest
 
+from commands.inventory import allocate
 from commands.inventory.stock import ListItem, list_item, receive_stock
 from commands.order.cancel import CancelOrder, cancel_order
 from commands.order.change import Target
@@ -161,6 +163,21 @@ async def test_of_a_dispatch_and_a_cancellation_that_race_exactly_one_wins(
         assert await asyncio.gather(*map(race, orders)) == [1] * 10
         await town.rest()
         await agree(town, database_url)
+
+
+async def test_large_orders_do_not_share_an_append_with_many(
+    settings: Settings, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(allocate, "MOST_LINES", 5)
+    async with open_town(settings) as town:
+        await stock(town.ports, A=9, B=9)
+        for _ in range(4):
+            await place(town.ports, A=1, B=1)
+        await town.rest()
+        assert await agree(town, database_url) == {"confirmed": 4}
+    query = "SELECT count(DISTINCT recorded_at) FROM events WHERE topic = 'stock.reserved.v1'"
+    with psycopg.connect(database_url) as connection:
+        assert connection.execute(query).fetchone() == (2,)
 
 
 async def test_a_hot_item_is_sold_to_the_last_piece_and_not_beyond(
