@@ -17,7 +17,7 @@ from prometheus_client import Counter
 
 from domain.ids import sku_of_stream
 from infrastructure.event_store.mapper import LogEntry
-from infrastructure.kafka import messages, topics
+from infrastructure.kafka import ends, messages, topics
 from infrastructure.kafka.messages import Headers
 from infrastructure.kafka.topics import Published, TopicChangedError
 from infrastructure.redis.layout import partition_of
@@ -60,7 +60,8 @@ class Publisher:
         self.published = published
         self._client = client
         self._topic, self._stock_topic = kafka.order_topic, kafka.stock_topic
-        self._checked_at = time.monotonic()
+        self._checked_at = -CHECK_TOPIC_S
+        self._ends: Sequence[int] = ()
         self._refused: list[KafkaError] = []
         self._producer = Producer({"bootstrap.servers": kafka.kafka_bootstrap, **PRODUCER})
 
@@ -115,14 +116,37 @@ class Publisher:
             raise DeliveryError(str(self._refused[0]))
         return left == 0
 
+    def read_ends(self) -> Sequence[int]:
+        """Give where the partitions end; from now on none may end before that.
+
+        Raises:
+            KafkaException: Kafka is away, or a topic is gone.
+        """
+        self.expect(ends.read_ends(self._client, self.published))
+        return self._ends
+
+    def expect(self, at_least: Sequence[int]) -> None:
+        """Have the next check see whether the partitions end there, or behind."""
+        self._ends = at_least
+
     def check_topic(self) -> None:
-        """Make sure, every few seconds, that Kafka was not wiped. Raises TopicChangedError."""
+        """Make sure, at first and every few seconds, that Kafka has what it had.
+
+        Raises:
+            TopicChangedError: it was wiped; or it has lost messages, and the topics are removed.
+            KafkaException: it is away, or does not let us.
+        """
         if time.monotonic() - self._checked_at < CHECK_TOPIC_S:
             return
         self._checked_at = time.monotonic()
         found = topics.find_published(self._client, self._topic, self._stock_topic)
         if found != self.published:
             raise TopicChangedError(f"{self.published} is now {found}")
+        now = ends.read_ends(self._client, self.published)
+        if ends.have_shrunk(self._ends, now):
+            _log.error("topic_lost_messages", ended=list(self._ends), ends=list(now))
+            ends.remove(self._client, self.published)
+            raise TopicChangedError(f"{self.published} has lost messages, and is made anew")
 
     def close(self) -> None:
         """Drop what was not acknowledged: it is published again from the durable position."""

@@ -5,13 +5,15 @@ One that is frozen loses its session to a standby; thawed, it may publish what i
 which consumers know already by stream and version.
 Events may be published again after a crash, never skipped, never out of order for a key.
 The position belongs to one incarnation of the topics: another one is published from the
-beginning. The lock, the reads and the position share one session: who has lost the lock
-can't move the position.
+beginning. One that has lost messages is made anew. The lock, the reads and the position share one
+session: who has lost the lock can't move the position.
 """
 
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import dataclass
 
 import psycopg
 import structlog
@@ -57,6 +59,14 @@ _published = Counter("ordertrail_relay_events", "Events published and acknowledg
 _position = Gauge("ordertrail_relay_position", "Log position up to which everything is published")
 
 
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """How far the log is published, and where Kafka's partitions ended then."""
+
+    position: int
+    ends: Sequence[int]
+
+
 def serve(port: int) -> None:
     """Run the relay until SIGTERM."""
     settings = Settings()
@@ -81,8 +91,11 @@ class Relay:
             session.execute(f"LISTEN {CHANNEL}")
             client = topics.admin(self._kafka.kafka_bootstrap)
             published = self._published(client)
+            mark = _read_mark(session, str(published))
             with closing(Publisher(self._kafka, published, client)) as publisher:
-                _Follower(session, publisher, health).follow(stopping)
+                publisher.expect(mark.ends)
+                publisher.check_topic()
+                _Follower(session, publisher, health, mark.position).follow(stopping)
 
     def _published(self, client: AdminClient) -> Published:
         kafka = self._kafka
@@ -113,13 +126,17 @@ class _Follower:
     """
 
     def __init__(
-        self, session: psycopg.Connection[DictRow], publisher: Publisher, health: Health
+        self,
+        session: psycopg.Connection[DictRow],
+        publisher: Publisher,
+        health: Health,
+        position: int,
     ) -> None:
         self._session = session
         self._publisher = publisher
         self._health = health
         self._incarnation = str(publisher.published)
-        self._marked = self._sent = _read_position(session, self._incarnation)
+        self._marked = self._sent = position
         self._marked_at = 0.0
         self._first_sent: list[LogEntry] = []
 
@@ -175,7 +192,9 @@ class _Follower:
 
     def _store_mark(self) -> None:
         if self._sent != self._marked:
-            _write_position(self._session, self._incarnation, self._sent)
+            _write_mark(
+                self._session, self._incarnation, _Mark(self._sent, self._publisher.read_ends())
+            )
             self._tell()
             self._marked_at = time.monotonic()
         self._marked = self._sent
@@ -211,16 +230,17 @@ def _become_active(
     return False
 
 
-def _read_position(session: psycopg.Connection[DictRow], incarnation: str) -> int:
+def _read_mark(session: psycopg.Connection[DictRow], incarnation: str) -> _Mark:
     row = session.execute(
-        "SELECT position FROM relay_positions WHERE topic_incarnation = %s", [incarnation]
+        "SELECT position, ends FROM relay_positions WHERE topic_incarnation = %s", [incarnation]
     ).fetchone()
-    return 0 if row is None else int(row["position"])
+    return _Mark(0, ()) if row is None else _Mark(row["position"], row["ends"])
 
 
-def _write_position(session: psycopg.Connection[DictRow], incarnation: str, position: int) -> None:
+def _write_mark(session: psycopg.Connection[DictRow], incarnation: str, mark: _Mark) -> None:
     session.execute(
-        "INSERT INTO relay_positions VALUES (%s, %s)"
-        " ON CONFLICT (topic_incarnation) DO UPDATE SET position = excluded.position",
-        [incarnation, position],
+        "INSERT INTO relay_positions (topic_incarnation, position, ends) VALUES (%s, %s, %s)"
+        " ON CONFLICT (topic_incarnation) DO UPDATE"
+        " SET position = excluded.position, ends = excluded.ends",
+        [incarnation, mark.position, list(mark.ends)],
     )

@@ -8,8 +8,10 @@ import psycopg
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
+from infrastructure.kafka import topics
 from infrastructure.kafka.messages import read_message
 from infrastructure.kafka.publisher import DeliveryError, Publisher
+from infrastructure.kafka.topics import Incarnation
 from infrastructure.processes.worker import Health
 
 from .conftest import WAIT_S, Pipeline
@@ -45,6 +47,47 @@ async def test_what_kafka_has_not_acknowledged_is_not_marked(
     assert pipeline.assert_views_equal_folds() == 1
 
 
+async def test_a_topic_that_has_lost_messages_is_made_anew_and_published_from_the_beginning(
+    pipeline: Pipeline,
+) -> None:
+    """As after a power cut: what comes next would stand where something else stood before."""
+    with pipeline.relay(), pipeline.projector():
+        orders = [await pipeline.place(number) for number in range(20)]
+        await asyncio.to_thread(pipeline.await_complete, orders[-1].position)
+    before = incarnation(pipeline)
+    with psycopg.connect(pipeline.store.postgres_url.get_secret_value()) as connection:
+        had = "SELECT array_agg(one + 1 ORDER BY place) FROM unnest(ends) WITH ORDINALITY"
+        connection.execute(f"UPDATE relay_positions SET ends = ({had} AS e (one, place))".encode())
+    last = await pipeline.place(20)
+    with pipeline.relay(), pipeline.projector():
+        await asyncio.to_thread(pipeline.await_complete, last.position)
+    after = incarnation(pipeline)
+    assert (before.topic, before.partitions) == (after.topic, after.partitions)
+    assert before != after
+    assert published_positions(pipeline) == {*range(1, last.position + 1)}
+    assert pipeline.assert_views_equal_folds() == 21
+
+
+async def test_where_kafka_has_all_that_it_had_nothing_is_published_again(
+    pipeline: Pipeline,
+) -> None:
+    await pipeline.place(0)
+    with pipeline.relay():
+        await asyncio.to_thread(await_stored, pipeline, 1)
+    before = incarnation(pipeline)
+    last = await pipeline.place(1)
+    with pipeline.relay():
+        await asyncio.to_thread(await_stored, pipeline, last.position)
+    assert incarnation(pipeline) == before
+
+
+def incarnation(pipeline: Pipeline) -> Incarnation:
+    admin = topics.admin(pipeline.kafka.kafka_bootstrap)
+    found = topics.find_topic(admin, pipeline.kafka.order_topic)
+    assert found is not None
+    return found
+
+
 def await_refusal(pipeline: Pipeline) -> None:
     until = time.monotonic() + WAIT_S
     while not any(isinstance(one, DeliveryError) for one in pipeline.faults):
@@ -59,6 +102,13 @@ def await_good(health: Health) -> None:
         time.sleep(0.02)
 
 
+def await_stored(pipeline: Pipeline, position: int) -> None:
+    until = time.monotonic() + WAIT_S
+    while stored_position(pipeline) < position:
+        assert time.monotonic() < until, pipeline.faults
+        time.sleep(0.02)
+
+
 def stored_position(pipeline: Pipeline) -> int:
     with psycopg.connect(pipeline.store.postgres_url.get_secret_value()) as connection:
         row = connection.execute(
@@ -69,8 +119,12 @@ def stored_position(pipeline: Pipeline) -> int:
 
 
 def newest_published(pipeline: Pipeline) -> int:
-    """Read the topic to its end, and give the highest position of an event in it."""
-    topic, newest = pipeline.kafka.order_topic, 0
+    return max(published_positions(pipeline), default=0)
+
+
+def published_positions(pipeline: Pipeline) -> set[int]:
+    """Read the topic to its end, and give the positions of the events in it."""
+    topic, positions = pipeline.kafka.order_topic, set[int]()
     settings = {"bootstrap.servers": pipeline.kafka.kafka_bootstrap, "group.id": "reads-all"}
     with closing(Consumer(settings)) as consumer:
         partitions = range(pipeline.kafka.order_partitions)
@@ -78,5 +132,5 @@ def newest_published(pipeline: Pipeline) -> int:
         while (message := consumer.poll(QUIET_S)) is not None:
             delivered = read_message(message)
             if delivered.entry is not None:
-                newest = max(newest, delivered.position)
-    return newest
+                positions.add(delivered.position)
+    return positions
