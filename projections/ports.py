@@ -196,8 +196,7 @@ class OrderHistory(Protocol):
         """Give what changed from one point to another; None: there was no order at the second.
 
         Raises:
-            DomainError: `not_recorded_yet`: a point lies beyond the log; `points_reversed`:
-                the order was further at the first point than at the second.
+            DomainError: `not_recorded_yet`: a point lies beyond the log.
         """
         ...
 

@@ -18,6 +18,7 @@ from api.http.ready_json import ReadyJson
 from api.order.state import query_ports
 from api.order.views import FROM, PRIVATE, answer_view
 from domain.envelope import Actor, Role
+from domain.errors import DomainError
 from domain.ids import OrderId
 from projections.order.past import Point
 
@@ -68,6 +69,8 @@ async def answer_past(
     found = await past.difference(order_id, asked.diff_from, point, show_personal=show_personal)
     if found is None or owner(actor) not in (None, found.customer_id):
         raise not_found()
+    if found.from_position is not None and found.from_position > found.to_position:
+        raise DomainError("points_reversed", "diff_from is after the other point")
     body = {
         "order_id": order_id,
         "from_position": found.from_position,
