@@ -124,7 +124,7 @@ class LagMeter:
             with self._client.pipeline(transaction=False) as pipeline:
                 for partition in range(self._partitions):
                     pipeline.get(layout.position_key(partition, live))
-                self._shown = min(int(value or 0) for value in pipeline.execute())
+                self._shown = min(map(layout.decode_position, pipeline.execute()))
         except (RedisError, RedisClusterException, OSError) as error:
             return f"redis: {type(error).__name__}"
         return None

@@ -144,6 +144,11 @@ def decode_pointer(value: bytes | None) -> int:
     return int(value) if value else FIRST_GENERATION
 
 
+def decode_position(value: bytes | None) -> int:
+    """Read how far a shard is complete; what is no number is as good as none."""
+    return int(value) if value is not None and value.isdigit() else 0
+
+
 def encode(document: OrderDocument) -> tuple[bytes, Header]:
     header = Header(
         owner=document.customer_id,

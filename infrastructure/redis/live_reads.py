@@ -31,7 +31,7 @@ class LiveReads:
                 layout.position_key(partition, generation) for partition in range(self.partitions)
             ]
         )
-        return min(int(value or 0) for value in values)
+        return min(map(layout.decode_position, values))
 
     async def get_documents(self, order_ids: Sequence[OrderId]) -> Sequence[bytes | None]:
         """Get documents as they are stored, in one round trip."""

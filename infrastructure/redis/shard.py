@@ -115,7 +115,7 @@ class ShardWriter:
     def position(self, generation: int) -> int:
         """Give the log position that a generation is complete to."""
         value: Any = self._client.get(layout.position_key(self._partition, generation))
-        return int(value or 0)
+        return layout.decode_position(value)
 
     def join(self, generation: int) -> None:
         """Let a generation be fed from now on, from its own progress; nothing changes if it is."""

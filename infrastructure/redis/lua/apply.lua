@@ -82,7 +82,7 @@ for at = 4, count_at - 1, 3 do
   if ARGV[at + 1] ~= '*' then
     local under = prefix(ARGV[at])
     redis.call('SET', under .. 'progress', ARGV[at + 2])
-    local before = tonumber(redis.call('GET', under .. 'position') or '0')
+    local before = tonumber(redis.call('GET', under .. 'position') or '0') or 0
     if tonumber(ARGV[2]) > before then
       redis.call('SET', under .. 'position', ARGV[2])
     end

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -138,7 +139,8 @@ class Pipeline:
         keys = [layout.position_key(p, live) for p in range(self.kafka.order_partitions)]
         until = time.monotonic() + WAIT_S
         while time.monotonic() < until:
-            if min(int(value or 0) for value in self.redis.mget(keys)) >= position:
+            found: Any = self.redis.mget(keys)
+            if min(map(layout.decode_position, found)) >= position:
                 return
             time.sleep(0.02)
         raise AssertionError(f"the views did not reach {position}; faults: {self.faults}")

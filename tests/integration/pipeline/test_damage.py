@@ -26,6 +26,8 @@ async def test_the_next_event_of_the_order_mends_it_and_no_other_waits(
         placed = await pipeline.place(0)
         await asyncio.to_thread(pipeline.await_complete, placed.position)
         damage(pipeline, placed.order_id, value)
+        for partition in range(pipeline.kafka.order_partitions):
+            pipeline.redis.set(layout.position_key(partition, 1), value)
         await pipeline.cancel(placed.order_id)
         last = await pipeline.place(1)
         await asyncio.to_thread(pipeline.await_complete, last.position)
