@@ -26,6 +26,7 @@ RANGE = f"{_COLUMNS} WHERE notification_id BETWEEN %s AND %s ORDER BY notificati
 STREAM_EVENTS = f"""{_COLUMNS}
     JOIN unnest(%s::text[], %s::bigint[]) AS wanted (stream, version)
       ON originator_id = wanted.stream AND originator_version = wanted.version"""
+NOWHERE = f"{_COLUMNS} WHERE notification_id < 1 ORDER BY notification_id LIMIT %s"
 HEAD = "SELECT coalesce(max(notification_id), 0) FROM events"
 
 
@@ -93,6 +94,12 @@ def find_events(
     streams, versions = zip(*wanted, strict=True)
     rows = connection.execute(STREAM_EVENTS, [list(streams), list(versions)], binary=True)
     return {(event.stream, event.version): event for event in map(Event._make, rows)}
+
+
+def read_nowhere(connection: Connection, most: int) -> Sequence[Event]:
+    """Read events that stand before the log's first position, where nothing is ever stored."""
+    rows = connection.execute(NOWHERE, [most], binary=True)
+    return [Event._make(row) for row in rows]
 
 
 def read_head(connection: Connection) -> int:

@@ -15,6 +15,8 @@ LAST = """
     SELECT number, last_position, seal FROM seals
     WHERE %(before)s::bigint IS NULL OR number < %(before)s ORDER BY number DESC LIMIT 1"""
 ROWS = "SELECT number, seal FROM seals WHERE number BETWEEN %s AND %s ORDER BY number"
+PLACES = """
+    SELECT number, first_position, last_position FROM seals WHERE number BETWEEN %s AND %s"""
 HOLDING = "SELECT number FROM seals WHERE last_position >= %s ORDER BY number LIMIT 1"
 
 
@@ -44,6 +46,12 @@ def seal_before(connection: Connection, number: int | None) -> StoredSeal | None
 def seals_between(connection: Connection, first: int, last: int) -> Mapping[int, bytes]:
     """Read seals by number, both ends within."""
     return {number: bytes(raw) for number, raw in connection.execute(ROWS, [first, last])}
+
+
+def places_between(connection: Connection, first: int, last: int) -> Mapping[int, tuple[int, int]]:
+    """Read what the rows of seals say that these cover, by number."""
+    rows = connection.execute(PLACES, [first, last])
+    return {number: (begin, end) for number, begin, end in rows}
 
 
 def seal_holding(connection: Connection, position: int) -> int | None:

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from infrastructure.audit.copies import CopiesAwayError, Copy, SealCopies
 from infrastructure.audit.log import Connection, scalar
 from infrastructure.audit.report import Fault, Kind, Report
-from infrastructure.audit.seal_store import seals_between
+from infrastructure.audit.seal_store import places_between, seals_between
 from infrastructure.audit.seals import BadSealError, Seal, digest, read_seal
 
 CHUNK = 200
@@ -60,6 +60,7 @@ class SealWalk:
         numbers = chain(range(first, last + 1), (n for n in beyond if n > max(last, first - 1)))
         while (some := list(islice(numbers, CHUNK))) and not self._report.stopped:
             rows = seals_between(self._connection, some[0], some[-1])
+            places = places_between(self._connection, some[0], some[-1])
             copies = self._find_copies(some[0], some[-1])
             for number in some:
                 copy = None if copies is None else copies.get(number)
@@ -69,6 +70,7 @@ class SealWalk:
                     continue
                 seal = read_seal(raw, self._keys)
                 self._follows(seal, previous, position)
+                self._stands_where_it_says(seal, places.get(number))
                 previous, position = digest(raw), seal.last_position + 1
                 self._report.seals += 1
                 yield seal, previous
@@ -145,6 +147,11 @@ class SealWalk:
     def _follows(self, seal: Seal, previous: str | None, position: int) -> None:
         if previous is not None and (seal.previous, seal.first_position) != (previous, position):
             what = "it does not follow on the seal before it"
+            self._report.add(Fault(Kind.SEAL, what, position=seal.first_position, seal=seal.number))
+
+    def _stands_where_it_says(self, seal: Seal, place: tuple[int, int] | None) -> None:
+        if place not in (None, (seal.first_position, seal.last_position)):
+            what = "its row has other positions than it was signed with"
             self._report.add(Fault(Kind.SEAL, what, position=seal.first_position, seal=seal.number))
 
 

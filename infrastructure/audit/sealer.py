@@ -28,7 +28,7 @@ from infrastructure.audit.footing import (
     require_still_sealed,
     root_of,
 )
-from infrastructure.audit.log import Connection, read_head, scalar
+from infrastructure.audit.log import Connection, read_head, read_nowhere, scalar
 from infrastructure.audit.merkle import Entry
 from infrastructure.audit.seal_store import (
     SealTakenError,
@@ -102,6 +102,8 @@ class Sealer:
             LogDamagedError: the log or its seals are not what they were; nothing is signed.
             SealTakenError: another sealer was first.
         """
+        for event in read_nowhere(connection, 1):
+            raise LogDamagedError(f"an event stands at position {event.position}")
         last = last_seal(connection)
         number, first = (1, 1) if last is None else (last.number + 1, last.last_position + 1)
         waiting = read_head(connection) - first + 1

@@ -22,12 +22,13 @@ from infrastructure.audit.log import (
     entry_of,
     find_events,
     read_head,
+    read_nowhere,
     read_range,
     recorded_us,
     scalar,
 )
 from infrastructure.audit.merkle import Entry, merkle_root
-from infrastructure.audit.report import Fault, Id, Kind, Report
+from infrastructure.audit.report import MOST_FAULTS, Fault, Id, Kind, Report
 from infrastructure.audit.seal_store import seal_before, seal_holding, seals_between
 from infrastructure.audit.seal_walk import SealWalk, numbers_beyond
 from infrastructure.audit.seals import NO_SEAL, BadSealError, Seal, digest, read_seal
@@ -89,6 +90,7 @@ class Verifier:
         self._connection.read_only = True
         with self._connection.transaction():
             report.head = read_head(self._connection)
+            self._check_nowhere()
             self._check_begin()
             walk = SealWalk(self._connection, self._copies, self._keys, report)
             begin = self._begin
@@ -102,6 +104,12 @@ class Verifier:
         except CopiesAwayError as error:
             self._report.unchecked.append(f"copies of seals that may have lost their rows: {error}")
             return ()
+
+    def _check_nowhere(self) -> None:
+        for event in read_nowhere(self._connection, MOST_FAULTS):
+            what = "the log has no such position"
+            one = Fault(Kind.INSERTED, what, event.position, event.stream, event.version)
+            self._report.add(one)
 
     def _check_begin(self) -> None:
         number = self._begin.seal

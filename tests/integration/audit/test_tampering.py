@@ -8,10 +8,13 @@ from pathlib import Path
 
 import msgspec
 import psycopg
+import pytest
 
+from infrastructure.audit.footing import LogDamagedError
 from infrastructure.audit.log import find_events
 from infrastructure.audit.report import Fault, Kind
 from infrastructure.audit.seals import new_signing_key
+from infrastructure.audit.verify import BEGINNING
 from infrastructure.event_store.mapper import event_hash
 from tests.integration.audit.conftest import History, away
 
@@ -154,6 +157,22 @@ async def test_an_event_inserted_into_a_stream_after_the_last_seal_is_named(
     assert (Kind.CHANGED, 10, told.stream("f"), 1) == named(told.first_fault())
 
 
+@pytest.mark.parametrize("position", [0, -1])
+async def test_an_event_before_the_first_position_is_named_and_not_sealed_over(
+    told: History, position: int
+) -> None:
+    """Whoever reads the log by position never comes by it; whoever loads its stream does."""
+    told.tamper(
+        "INSERT INTO events SELECT originator_id, 2, topic, state, %(at)s, recorded_at, order_id"
+        " FROM events WHERE notification_id = 10",
+        at=position,
+    )
+    assert named(told.first_fault()) == (Kind.INSERTED, position, told.stream("f"), 2)
+    assert told.verify_from(told.verify_from(BEGINNING)[1])[0].exit_code == 1
+    with pytest.raises(LogDamagedError):
+        told.seal()
+
+
 async def test_two_swapped_events_are_named(told: History) -> None:
     told.tamper(
         "UPDATE events SET notification_id = 99 WHERE notification_id = 2",
@@ -247,6 +266,11 @@ async def test_seals_that_nobody_signed_are_named(told: History) -> None:
     assert {(fault.kind, fault.seal) for fault in faults} == {
         (kind, seal) for kind in (Kind.SEAL, Kind.COPY) for seal in (1, 2)
     }
+
+
+async def test_a_seals_row_with_other_positions_than_were_signed_is_named(told: History) -> None:
+    told.tamper("UPDATE seals SET first_position = first_position + 1 WHERE number = 2")
+    assert [(fault.kind, fault.seal) for fault in told.verify().faults] == [(Kind.SEAL, 2)]
 
 
 async def test_a_deleted_seal_row_is_named(told: History) -> None:
