@@ -105,7 +105,9 @@ def _capture_minor(subject: str, order: Order, payment: Payment, file: OrderFile
         owed_minor=order.owed_minor,
         authorized_minor=payment.authorized_minor,
         wanted_value_minor=value_minor(order.lines, _wanted(order)),
-        shipped_value_minor=value_minor(order.lines, _shipped_until(subject, file.shipments.state)),
+        shipped_value_minor=value_minor(
+            order.lines, _charged_for(subject, file.shipments.state, payment)
+        ),
         claimed_minor=sum(one.amount_minor for one in payment.captures.values()),
     )
     return min(share, payment.capturable_minor)
@@ -134,16 +136,20 @@ def _wanted(order: Order) -> Mapping[int, int]:
     return {line.line_number: order.remaining(line) for line in order.lines}
 
 
-def _shipped_until(shipment_id: str, shipments: Shipments | None) -> Mapping[int, int]:
-    """Add up the pieces of the parcels that are gone, up to this one, by line number."""
+def _charged_for(
+    shipment_id: str, shipments: Shipments | None, payment: Payment
+) -> Mapping[int, int]:
+    """Add up the pieces of this parcel and of those that are gone and were asked for before it.
+
+    Parcels leave in any order, whichever was packed first. One that came back to its sender is not
+    gone: what was taken for it counts for what goes in its place.
+    """
     pieces: dict[int, int] = {}
     for shipment in () if shipments is None else shipments.shipments:
-        is_asked_for = str(shipment.shipment_id) == shipment_id
-        if shipment.status in GONE or is_asked_for:
+        name = str(shipment.shipment_id)
+        if name == shipment_id or (shipment.status in GONE and name in payment.captures):
             for line in shipment.lines:
                 pieces[line.line_number] = pieces.get(line.line_number, 0) + line.quantity
-        if is_asked_for:
-            break
     return pieces
 
 

@@ -100,6 +100,22 @@ async def test_parcels_of_one_order_that_leave_together_are_each_charged_by_one_
     assert gateway.asked.count("capture") == parcels
 
 
+async def test_a_parcel_is_charged_as_it_leaves_whichever_was_packed_first(
+    settings: Settings, gateway: Watched, database_url: str
+) -> None:
+    async with open_town(settings) as town:
+        await stock(town.ports, A=9)
+        order = await place(town.ports, A=4)
+        await town.rest()
+        small, large = [await town.pack(order, [LineRequest(A, pieces)]) for pieces in (1, 3)]
+        for parcel, taken in ((large, 3), (small, 4)):
+            await town.dispatch(order, parcel)
+            await town.rest()
+            assert (await payment(town, order)).captured_minor == taken * PRICE
+        await agree(town, database_url)
+    assert gateway.asked.count("capture") == 2
+
+
 @pytest.mark.parametrize("ends", ["cancelled", "expired"])
 async def test_whom_nobody_waits_for_any_more_can_not_confirm_with_their_bank(
     settings: Settings,

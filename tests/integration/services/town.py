@@ -152,13 +152,17 @@ class Town:
 
     async def send(self, order_id: OrderId, pieces: Sequence[LineRequest]) -> ShipmentId:
         """Pack a parcel and hand it to the carrier."""
-        target = Target(order_id)
-        answer = await create_shipment(target, pieces, asks(), self.ports)
-        shipment_id = ShipmentId(UUID(str(answer.body["shipment_id"])))
-        await dispatch_shipment(
-            target, shipment_id, Dispatch("royal-mail", "RM1"), asks(), self.ports
-        )
+        shipment_id = await self.pack(order_id, pieces)
+        await self.dispatch(order_id, shipment_id)
         return shipment_id
+
+    async def pack(self, order_id: OrderId, pieces: Sequence[LineRequest]) -> ShipmentId:
+        answer = await create_shipment(Target(order_id), pieces, asks(), self.ports)
+        return ShipmentId(UUID(str(answer.body["shipment_id"])))
+
+    async def dispatch(self, order_id: OrderId, shipment_id: ShipmentId) -> None:
+        by = Dispatch("royal-mail", "RM1")
+        await dispatch_shipment(Target(order_id), shipment_id, by, asks(), self.ports)
 
     async def unpack_all(self, order_id: OrderId) -> None:
         """Unpack the parcels that have not left."""
