@@ -63,7 +63,8 @@ class PaymentFacts:
 
     Attributes:
         attempt: the latest authorization that was requested; 0: none was.
-        pending: an authorization or a capture was requested, and nobody knows how it ended.
+        pending: an authorization or a capture was requested, and nobody knows how it ended; or one
+            came too late, and holds money for nothing.
         authorized: whether the latest attempt succeeded; it stays so after captures and a void.
         decline: why the latest attempt failed, if it did.
         held_minor: authorized, and neither captured nor voided.

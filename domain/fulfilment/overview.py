@@ -72,7 +72,9 @@ def _payment(payment: Payment | None) -> PaymentFacts:
     transfers: Mapping[str, Transfer] = {**payment.captures, **payment.refunds}
     return PaymentFacts(
         attempt=len(payment.attempts),
-        pending=payment.open_attempt is not None or payment.capture_pending_minor > 0,
+        pending=payment.open_attempt is not None
+        or payment.capture_pending_minor > 0
+        or bool(payment.strays),
         authorized=payment.held is not None,
         decline=None if latest is None else latest.decline_code,
         held_minor=payment.capturable_minor,

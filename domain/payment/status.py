@@ -46,6 +46,8 @@ def _of_captured(payment: Payment) -> PaymentStatus:
 
 
 def _of_closed(payment: Payment) -> PaymentStatus:
+    if payment.strays:
+        return PaymentStatus.AUTHORIZED  # it came too late, and is yet to be let go of
     never_authorized = payment.held is None
     return (
         PaymentStatus.FAILED if never_authorized and _last_failed(payment) else PaymentStatus.VOIDED

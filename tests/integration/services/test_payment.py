@@ -4,6 +4,7 @@ import psycopg
 import pytest
 
 from commands.order.cancel import CancelOrder, cancel_order
+from commands.payment.gateway import GatewayUnknownError
 from commands.payment.webhook import record_provider_event
 from domain.envelope import Role
 from domain.fulfilment.events import Step
@@ -284,8 +285,12 @@ async def test_the_card_of_who_was_forgotten_is_not_charged(
         assert gateway.asked == []
 
 
+async def nobody_answers(**_: object) -> None:
+    raise GatewayUnknownError("time_out")
+
+
 async def test_an_authorization_that_comes_after_the_cancellation_is_let_go_of(
-    settings: Settings, gateway: Watched, database_url: str
+    settings: Settings, gateway: Watched, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with open_town(settings) as town:
         town.patient = False
@@ -302,7 +307,19 @@ async def test_an_authorization_that_comes_after_the_cancellation_is_let_go_of(
             return (await payment(town, order)).closed
 
         await town.until(is_closed)
-        gateway.gate.set()
+        with monkeypatch.context() as failing:
+            failing.setattr(gateway.sandbox, "void", nobody_answers)
+            gateway.gate.set()
+
+            async def is_held() -> bool:
+                return "void" in gateway.asked and bool((await payment(town, order)).strays)
+
+            await town.until(is_held)
+            for _ in range(5):
+                await town.round()
+            # The provider still holds the money: so it is not over, and not said to be.
+            assert await status(town, order) == "cancel_pending"
+            assert payment_status(await payment(town, order)) is PaymentStatus.AUTHORIZED
         town.patient = True
         await town.rest()
         assert await agree(town, database_url) == {"cancelled": 1}
