@@ -160,7 +160,9 @@ def _settle(order: Order, saga: Fulfilment, facts: Facts) -> Iterator[Need]:
         record.step is Step.CAPTURE and record.condition is Condition.SKIPPED
         for record in saga.steps
     )
-    if rest_minor(order, facts.payment) and not forgone:
+    if REST not in facts.payment.captures and _is_unanswered(saga, Step.CAPTURE, REST):
+        yield Step.CAPTURE, REST  # under way, it counts as held no more and as taken not yet
+    elif rest_minor(order, facts.payment) and not forgone:
         yield Step.CAPTURE, REST
     elif surplus_minor(order, facts):
         yield Step.REFUND, surplus_refund(facts.payment)

@@ -475,6 +475,19 @@ def test_before_it_completes_what_was_taken_becomes_what_is_owed(
     ) == then(started(step, subject, due_at=seconds(TIMING.answer_s)))
 
 
+@pytest.mark.parametrize("failures", [0, 1])
+def test_money_that_is_being_taken_is_not_let_go_of(failures: int) -> None:
+    """Under way, the rest is held no more and taken not yet: a void would win the race."""
+    asked = started(Step.CAPTURE, "rest", attempt=failures + 1)
+    events = [*SENT, done(Step.CAPTURE, "p1"), done(Step.DELIVER, "p1"), asked]
+    payment = replace(CAPTURED, captures={"p1": 400}, pending=True, failures={"rest": failures})
+    delivered = parcel(ParcelStatus.DELIVERED)
+    assert (
+        look(events, here(CONFIRMED), allocation=SHIPPED, payment=payment, parcels=(delivered,))
+        == then()
+    )
+
+
 def test_what_the_bank_took_back_is_not_given_back_once_more() -> None:
     events: list[FulfilmentEvent] = [*SENT, done(Step.CAPTURE, "p1"), done(Step.DELIVER, "p1")]
     payment = replace(CAPTURED, captures={"p1": 600}, charged_back_minor=600)
