@@ -141,14 +141,14 @@ class Load:
 
             _, shown_before = await look()
             started = time.perf_counter()
-            watching = asyncio.create_task(watch())
-            reading = asyncio.create_task(self._read(gets))
-            while time.perf_counter() - started < seconds:
-                await gate.wait()
-                await posts.send(next(self._places))
-            for task in (watching, reading):
-                task.cancel()
-            await asyncio.gather(watching, reading, return_exceptions=True)
+            # A group: whoever watches may fail, and would leave the gate closed for good.
+            async with asyncio.TaskGroup() as beside:
+                tasks = [beside.create_task(one) for one in (watch(), self._read(gets))]
+                while time.perf_counter() - started < seconds:
+                    await gate.wait()
+                    await posts.send(next(self._places))
+                for task in tasks:
+                    task.cancel()
             _, shown_after = await look()
             taken_s = time.perf_counter() - started
         self._reads_per_s[-1] = reads / taken_s
