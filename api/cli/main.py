@@ -66,6 +66,7 @@ def expected_faults() -> tuple[type[Exception], ...]:
     import pydantic
     import redis
 
+    from commands.ports import StreamUnreadableError
     from domain.errors import UnavailableError
     from infrastructure.event_store.order_reader import UnreadableEventError
     from infrastructure.postgres.migrate import MigrationError
@@ -73,6 +74,7 @@ def expected_faults() -> tuple[type[Exception], ...]:
     return (
         UnavailableError,
         UnreadableEventError,
+        StreamUnreadableError,
         MigrationError,
         psycopg.OperationalError,
         redis.RedisError,

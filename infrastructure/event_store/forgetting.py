@@ -7,13 +7,10 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-import msgspec
-
 from commands.order.forget import ForgetPersonalData, forget_personal_data
-from commands.ports import Ports, Request
+from commands.ports import Ports, Request, StreamUnreadableError
 from domain.envelope import Actor, Role
 from domain.ids import OrderId
-from infrastructure.event_store.catalog import UnknownEventTypeError
 
 AT_ONCE = 64
 """Orders that are told at the same time: one batch of the group commit."""
@@ -60,7 +57,7 @@ async def _tell_one(order_id: OrderId, by: str, run_id: str, ports: Ports, told:
     )
     try:
         answer = await forget_personal_data(ForgetPersonalData(order_id), request, ports)
-    except (UnknownEventTypeError, msgspec.MsgspecError):
+    except StreamUnreadableError:
         told.unreadable.append(order_id)
     else:
         told.now += answer is not None

@@ -1,16 +1,18 @@
 """Personal data under a key per customer, so that forgetting somebody is deleting one key.
 
 AES-256-GCM (NIST SP 800-38D) with random 96-bit nonces; each data key is wrapped the same
-way under the master key, bound to its customer. Keys are cached, bounded; what is sealed
-is bound to its event's id, so a box can't be moved to another event.
+way under the master key, bound to its customer. Keys are cached, bounded in number and time, so
+that one that was deleted is soon nowhere; what is sealed is bound to its event's id, so a box can't
+be moved to another event.
 """
 
 import base64
 import os
+import time
 from collections import OrderedDict
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -19,6 +21,8 @@ from domain.ids import CustomerId
 NONCE_BYTES = 12
 KEY_BYTES = 32
 CACHED_KEYS = 50_000
+ASKED_AGAIN_S = 60.0
+"""A key that was read so long ago is read again before it is used: it may be deleted since."""
 FORGOTTEN: Final = None
 
 
@@ -30,16 +34,26 @@ class CustomerForgottenError(Exception):
     """Nothing can be sealed for a customer who was forgotten: there will be no key again."""
 
 
+class _Key(NamedTuple):
+    """Attributes: read_at: by the monotonic clock, in seconds."""
+
+    wrapped: bytes | None
+    cipher: AESGCM | None
+    read_at: float
+
+
 class DataKeys:
     """Data keys by customer. It does no I/O: whoever reads rows of `customer_keys` teaches it."""
 
     def __init__(self, master_key: bytes) -> None:
         self._master = AESGCM(master_key)
-        self._cached: OrderedDict[CustomerId, tuple[bytes | None, AESGCM | None]] = OrderedDict()
+        self._cached: OrderedDict[CustomerId, _Key] = OrderedDict()
 
     def unknown(self, customers: Iterable[CustomerId]) -> set[CustomerId]:
         """Give those whose key must be fetched before sealing or opening."""
-        return {customer for customer in customers if customer not in self._cached}
+        since = time.monotonic() - ASKED_AGAIN_S
+        cached = self._cached
+        return {one for one in customers if one not in cached or cached[one].read_at < since}
 
     def learn(self, customer: CustomerId, wrapped: bytes | None) -> None:
         """Take a key as the database has it; None: the customer was forgotten."""
@@ -59,7 +73,7 @@ class DataKeys:
         self._cached.pop(customer, None)
 
     def wrapped(self, customer: CustomerId) -> bytes | None:
-        return self._get(customer)[0]
+        return self._get(customer).wrapped
 
     def seal(self, customer: CustomerId, plain: bytes, *, bound_to: bytes) -> str:
         """Encrypt; Base64 of nonce and ciphertext.
@@ -68,7 +82,7 @@ class DataKeys:
             KeyMissingError: the customer's key was not fetched.
             CustomerForgottenError: it was deleted.
         """
-        cipher = self._get(customer)[1]
+        cipher = self._get(customer).cipher
         if cipher is None:
             raise CustomerForgottenError(customer)
         nonce = os.urandom(NONCE_BYTES)
@@ -76,13 +90,13 @@ class DataKeys:
 
     def open(self, customer: CustomerId, box: str, *, bound_to: bytes) -> bytes | None:
         """Decrypt; None if the customer was forgotten. Raises KeyMissingError if not cached."""
-        cipher = self._get(customer)[1]
+        cipher = self._get(customer).cipher
         if cipher is None:
             return FORGOTTEN
         raw = base64.b64decode(box)
         return cipher.decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], bound_to)
 
-    def _get(self, customer: CustomerId) -> tuple[bytes | None, AESGCM | None]:
+    def _get(self, customer: CustomerId) -> _Key:
         try:
             self._cached.move_to_end(customer)
             return self._cached[customer]
@@ -90,7 +104,7 @@ class DataKeys:
             raise KeyMissingError(customer) from None
 
     def _remember(self, customer: CustomerId, wrapped: bytes | None, cipher: AESGCM | None) -> None:
-        self._cached[customer] = (wrapped, cipher)
+        self._cached[customer] = _Key(wrapped, cipher, time.monotonic())
         self._cached.move_to_end(customer)
         if len(self._cached) > CACHED_KEYS:
             self._cached.popitem(last=False)

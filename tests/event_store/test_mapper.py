@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,10 +29,10 @@ from domain.order.events import (
 )
 from domain.personal import FORGOTTEN, SEALED, Address, PersonalData
 from domain.returns.events import ReceivedLine, ReturnReceived
-from infrastructure.event_store import mapper
+from infrastructure.event_store import mapper, sealing
 from infrastructure.event_store.catalog import CATALOG, Catalog, UnknownEventTypeError
 from infrastructure.event_store.mapper import EventMapper, LogEntry, event_hash
-from infrastructure.event_store.sealing import DataKeys, KeyMissingError
+from infrastructure.event_store.sealing import CustomerForgottenError, DataKeys, KeyMissingError
 from tests.event_store.examples import example
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -171,6 +172,22 @@ def test_without_the_key_personal_data_is_forgotten_and_the_rest_is_not(keys: Da
     assert isinstance(event, OrderPlaced)
     assert event.personal == FORGOTTEN
     assert event.total_minor == PLACED.total_minor
+
+
+def test_a_key_is_asked_for_again_as_it_may_be_deleted_since(
+    keys: DataKeys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    customers = {CustomerId("c-1"), CustomerId("c-2")}
+    for customer in customers:
+        keys.create(customer)
+    assert keys.unknown(customers) == set()
+    later = time.monotonic() + sealing.ASKED_AGAIN_S + 1
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    assert keys.unknown(customers) == customers
+    keys.learn(CustomerId("c-1"), None)
+    assert keys.unknown(customers) == {CustomerId("c-2")}
+    with pytest.raises(CustomerForgottenError):
+        keys.seal(CustomerId("c-1"), b"x", bound_to=b"y")
 
 
 def test_a_data_key_is_bound_to_its_customer(keys: DataKeys) -> None:
