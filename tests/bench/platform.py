@@ -117,7 +117,7 @@ class Load:
             open_load(self._ports[0], CONNECTIONS, expected=CREATED, on_answer=self._note) as posts,
             open_load(self._ports[1], CONNECTIONS, expected=OK, on_answer=read) as gets,
         ):
-            gate = asyncio.Event()
+            over, gate = asyncio.Event(), asyncio.Event()
             gate.set()
 
             async def look() -> tuple[int, int]:
@@ -130,7 +130,8 @@ class Load:
                 return row[0], min(int(value or 0) for value in found)
 
             async def watch() -> None:
-                while True:
+                # Told to end, not canceled: psycopg may take a cancellation for its own affair.
+                while not over.is_set():
                     head, shown = await look()
                     self._lags.append(head - shown)
                     if head - shown > MOST_LAG:
@@ -143,12 +144,13 @@ class Load:
             started = time.perf_counter()
             # A group: whoever watches may fail, and would leave the gate closed for good.
             async with asyncio.TaskGroup() as beside:
-                tasks = [beside.create_task(one) for one in (watch(), self._read(gets))]
+                beside.create_task(watch())
+                reading = beside.create_task(self._read(gets))
                 while time.perf_counter() - started < seconds:
                     await gate.wait()
                     await posts.send(next(self._places))
-                for task in tasks:
-                    task.cancel()
+                over.set()
+                reading.cancel()
             _, shown_after = await look()
             taken_s = time.perf_counter() - started
         self._reads_per_s[-1] = reads / taken_s
