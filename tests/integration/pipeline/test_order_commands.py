@@ -30,9 +30,10 @@ async def test_a_parked_order_is_shown_retried_and_discarded_by_its_number(
     bad = await pipeline.place(0)
     await pipeline.cancel(bad.order_id)
     number = bad.order_number.lower()
-    with poisoned(pipeline, bad.order_id), pipeline.relay(), pipeline.projector():
-        last = await pipeline.place(1)
-        await asyncio.to_thread(pipeline.await_complete, last.position)
+    with poisoned(pipeline, bad.order_id):
+        with pipeline.relay(), pipeline.projector():
+            last = await pipeline.place(1)
+            await asyncio.to_thread(pipeline.await_complete, last.position)
 
         for named in (number, str(bad.order_id)):
             shown = run("dead-letters", "show", named)
@@ -62,14 +63,14 @@ async def test_an_order_is_rebuilt_by_its_number(pipeline: Pipeline) -> None:
 async def test_verifying_counts_the_orders_that_are_parked(pipeline: Pipeline) -> None:
     bad = await pipeline.place(0)
     await pipeline.cancel(bad.order_id)
-    with pipeline.relay(), pipeline.projector():
-        with poisoned(pipeline, bad.order_id):
+    with poisoned(pipeline, bad.order_id):
+        with pipeline.relay(), pipeline.projector():
             last = await pipeline.place(1)
             await asyncio.to_thread(pipeline.await_complete, last.position)
-            verified = await asyncio.to_thread(run, "rebuild", "--verify", "--workers", "1")
-            assert verified.stdout == (
-                "1 orders are parked: `dead-letters list` says why\n2 orders are as the log says\n"
-            )
-        assert run("dead-letters", "retry").exit_code == 0
         verified = await asyncio.to_thread(run, "rebuild", "--verify", "--workers", "1")
-        assert verified.stdout == "2 orders are as the log says\n"
+        assert verified.stdout == (
+            "1 orders are parked: `dead-letters list` says why\n2 orders are as the log says\n"
+        )
+    assert run("dead-letters", "retry").exit_code == 0
+    verified = await asyncio.to_thread(run, "rebuild", "--verify", "--workers", "1")
+    assert verified.stdout == "2 orders are as the log says\n"
