@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from commands.inventory.stock import load_streams
 from commands.order.change import Decision, Target, change_order
 from commands.order.file import OrderFile
-from commands.ports import Answer, Ports, Request, Stream
+from commands.ports import Answer, Ports, Request, Stream, VersionConflictError
 from domain.ids import ShipmentId, stock_stream
+from domain.inventory.allocation import ALLOCATION
 from domain.inventory.decisions import require_there
-from domain.inventory.state import StockItem
+from domain.inventory.state import STOCK_ITEM, StockItem
 from domain.order.state import Order
 from domain.shipment import decisions
 from domain.shipment.pieces import LineRequest
@@ -91,8 +91,14 @@ async def _check_shelves(
     allocation = file.allocation.state
     if allocation is None:
         return []  # its stock is none of ours
+    # Together with the allocation: what left since it was loaded is gone from the items, and would
+    # be taken for not there.
     streams = sorted({stock_stream(part.location, part.sku) for part in allocation.parts})
-    items = await load_streams(streams, ports.store)
+    now, *items = await ports.store.load_all(
+        [(file.allocation.stream, ALLOCATION), *((one, STOCK_ITEM) for one in streams)]
+    )
+    if now.version != file.allocation.version:
+        raise VersionConflictError(now.stream)
     leaving = [
         line
         for one in (() if file.shipments.state is None else file.shipments.state.shipments)

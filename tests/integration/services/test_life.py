@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections import Counter
+from typing import Any
 
 import psycopg
 import pytest
@@ -137,6 +138,34 @@ async def test_backordered_pieces_leave_once_they_have_come_and_not_before(
             await town.deliver(order, parcel)
         await town.rest()
         assert await agree(town, database_url) == {"completed": 1}
+
+
+async def test_a_parcel_is_not_refused_as_another_one_leaves_the_shelf_at_that_moment(
+    settings: Settings, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between two looks of one dispatch inventory hears of the parcel before it."""
+    async with open_town(settings) as town:
+        await stock(town.ports, A=1, B=1)
+        order = await place(town.ports, A=1, B=1)
+        await town.rest()
+        await town.send(order, [LineRequest(A, 1)])
+        parcel = await town.pack(order, [LineRequest(B, 1)])
+        load_all, looks = town.ports.store.load_all, list[int]()
+
+        async def hearing(wanted: Any) -> Any:
+            looks.append(len(wanted))
+            if len(looks) == 2:
+                await town.rest()
+            return await load_all(wanted)
+
+        with monkeypatch.context() as meanwhile:
+            meanwhile.setattr(town.ports.store, "load_all", hearing)
+            await town.dispatch(order, parcel)
+        await town.rest()
+        allocation = (await town.file(order)).allocation.state
+        assert allocation is not None
+        assert [part.shipped for part in allocation.parts] == [1, 1]
+        await agree(town, database_url)
 
 
 async def test_of_a_dispatch_and_a_cancellation_that_race_exactly_one_wins(
