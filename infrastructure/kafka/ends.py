@@ -7,28 +7,38 @@ what is made in its place is another one, to be published from the beginning.
 
 from collections.abc import Sequence
 
-from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
-from confluent_kafka.admin._listoffsets import OffsetSpec
 
 from infrastructure.kafka.topics import ADMIN_TIMEOUT_S, Published
 
 
-def read_ends(client: AdminClient, published: Published) -> Sequence[int]:
+def reader(bootstrap: str) -> Consumer:
+    """Make what asks for ends; it consumes nothing.
+
+    Not the admin client's `list_offsets`: once in a while its library ended the process by an
+    assertion (`rd_kafka_admin_response_parse`, librdkafka 2.x).
+    """
+    settings = {"bootstrap.servers": bootstrap, "group.id": "ordertrail-ends", "log_level": 2}
+    return Consumer({**settings, "enable.auto.commit": False})
+
+
+def read_ends(asking: Consumer, published: Published) -> Sequence[int]:
     """Give the offset behind each partition's last message, of one topic and then the other.
 
     Raises:
         KafkaException: Kafka is away, or a topic is gone.
+        TimeoutError: it does not answer.
     """
-    places = [
-        TopicPartition(one.topic, number)
-        for one in (published.orders, published.stock)
-        for number in range(one.partitions)
-    ]
-    latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # the client has no types for it
-    asked = client.list_offsets(dict.fromkeys(places, latest), request_timeout=ADMIN_TIMEOUT_S)
-    found = {(place.topic, place.partition): one.result().offset for place, one in asked.items()}
-    return [found[place.topic, place.partition] for place in places]
+    ends: list[int] = []
+    for one in (published.orders, published.stock):
+        for number in range(one.partitions):
+            place = TopicPartition(one.topic, number)
+            found = asking.get_watermark_offsets(place, timeout=ADMIN_TIMEOUT_S, cached=False)
+            if found is None:
+                raise TimeoutError(f"Kafka does not tell where {one.topic} ends")
+            ends.append(found[1])
+    return ends
 
 
 def have_shrunk(before: Sequence[int], now: Sequence[int]) -> bool:

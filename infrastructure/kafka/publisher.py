@@ -62,6 +62,7 @@ class Publisher:
         self._topic, self._stock_topic = kafka.order_topic, kafka.stock_topic
         self._checked_at = -CHECK_TOPIC_S
         self._ends: Sequence[int] = ()
+        self._ends_reader = ends.reader(kafka.kafka_bootstrap)
         self._refused: list[KafkaError] = []
         self._producer = Producer({"bootstrap.servers": kafka.kafka_bootstrap, **PRODUCER})
 
@@ -122,7 +123,7 @@ class Publisher:
         Raises:
             KafkaException: Kafka is away, or a topic is gone.
         """
-        self.expect(ends.read_ends(self._client, self.published))
+        self.expect(ends.read_ends(self._ends_reader, self.published))
         return self._ends
 
     def expect(self, at_least: Sequence[int]) -> None:
@@ -142,7 +143,7 @@ class Publisher:
         found = topics.find_published(self._client, self._topic, self._stock_topic)
         if found != self.published:
             raise TopicChangedError(f"{self.published} is now {found}")
-        now = ends.read_ends(self._client, self.published)
+        now = ends.read_ends(self._ends_reader, self.published)
         if ends.have_shrunk(self._ends, now):
             _log.error("topic_lost_messages", ended=list(self._ends), ends=list(now))
             ends.remove(self._client, self.published)
@@ -152,6 +153,7 @@ class Publisher:
         """Drop what was not acknowledged: it is published again from the durable position."""
         self._producer.purge()
         self._producer.flush(1.0)
+        self._ends_reader.close()
 
     def _produce(
         self, topic: str, partition: int, key: str | None, value: bytes, headers: Headers
