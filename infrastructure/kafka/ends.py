@@ -16,8 +16,8 @@ from infrastructure.kafka.topics import ADMIN_TIMEOUT_S, Published
 def reader(bootstrap: str) -> Consumer:
     """Make what asks for ends; it consumes nothing.
 
-    Not the admin client's `list_offsets`: once in a while its library ended the process by an
-    assertion (`rd_kafka_admin_response_parse`, librdkafka 2.x).
+    Not the admin client's `list_offsets`: librdkafka 2.16 once ended the process in it, by an
+    assertion (`rd_kafka_admin_response_parse`).
     """
     settings = {"bootstrap.servers": bootstrap, "group.id": "ordertrail-ends", "log_level": 2}
     return Consumer({**settings, "enable.auto.commit": False})

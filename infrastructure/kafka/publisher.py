@@ -122,6 +122,7 @@ class Publisher:
 
         Raises:
             KafkaException: Kafka is away, or a topic is gone.
+            TimeoutError: it does not answer.
         """
         self.expect(ends.read_ends(self._ends_reader, self.published))
         return self._ends
@@ -136,6 +137,7 @@ class Publisher:
         Raises:
             TopicChangedError: it was wiped; or it has lost messages, and the topics are removed.
             KafkaException: it is away, or does not let us.
+            TimeoutError: it does not answer.
         """
         if time.monotonic() - self._checked_at < CHECK_TOPIC_S:
             return
