@@ -5,12 +5,16 @@ keeps its id, and consumers would take what is published next for what they know
 what is made in its place is another one, to be published from the beginning.
 """
 
+import time
 from collections.abc import Sequence
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from infrastructure.kafka.topics import ADMIN_TIMEOUT_S, Published
+
+LEAST_S = 0.05
+"""For a partition, where those before it took all of the time."""
 
 
 def reader(bootstrap: str) -> Consumer:
@@ -23,22 +27,23 @@ def reader(bootstrap: str) -> Consumer:
     return Consumer({**settings, "enable.auto.commit": False})
 
 
-def read_ends(asking: Consumer, published: Published) -> Sequence[int]:
-    """Give the offset behind each partition's last message, of one topic and then the other.
+def read_ends(asking: Consumer, topic: str, partitions: int, *, timeout_s: float) -> Sequence[int]:
+    """Give the offset behind each partition's last message.
 
-    Raises:
-        KafkaException: Kafka is away, or a topic is gone.
-        TimeoutError: it does not answer.
+    Takes `timeout_s` for all of them, or a little more. Raises KafkaException where Kafka is away
+    or hangs, or where there is no such topic.
     """
-    ends: list[int] = []
-    for one in (published.orders, published.stock):
-        for number in range(one.partitions):
-            place = TopicPartition(one.topic, number)
-            found = asking.get_watermark_offsets(place, timeout=ADMIN_TIMEOUT_S, cached=False)
-            if found is None:
-                raise TimeoutError(f"Kafka does not tell where {one.topic} ends")
-            ends.append(found[1])
-    return ends
+    until = time.monotonic() + timeout_s
+    found: list[int] = []
+    for number in range(partitions):
+        left_s = max(until - time.monotonic(), LEAST_S)
+        offsets = asking.get_watermark_offsets(
+            TopicPartition(topic, number), timeout=left_s, cached=False
+        )
+        if offsets is None:
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001
+        found.append(offsets[1])
+    return found
 
 
 def have_shrunk(before: Sequence[int], now: Sequence[int]) -> bool:

@@ -120,11 +120,9 @@ class Publisher:
     def read_ends(self) -> Sequence[int]:
         """Give where the partitions end; from now on none may end before that.
 
-        Raises:
-            KafkaException: Kafka is away, or a topic is gone.
-            TimeoutError: it does not answer.
+        Raises KafkaException where Kafka is away, or a topic is gone.
         """
-        self.expect(ends.read_ends(self._ends_reader, self.published))
+        self.expect(self._ask_ends())
         return self._ends
 
     def expect(self, at_least: Sequence[int]) -> None:
@@ -137,7 +135,6 @@ class Publisher:
         Raises:
             TopicChangedError: it was wiped; or it has lost messages, and the topics are removed.
             KafkaException: it is away, or does not let us.
-            TimeoutError: it does not answer.
         """
         if time.monotonic() - self._checked_at < CHECK_TOPIC_S:
             return
@@ -145,11 +142,20 @@ class Publisher:
         found = topics.find_published(self._client, self._topic, self._stock_topic)
         if found != self.published:
             raise TopicChangedError(f"{self.published} is now {found}")
-        now = ends.read_ends(self._ends_reader, self.published)
+        now = self._ask_ends()
         if ends.have_shrunk(self._ends, now):
             _log.error("topic_lost_messages", ended=list(self._ends), ends=list(now))
             ends.remove(self._client, self.published)
             raise TopicChangedError(f"{self.published} has lost messages, and is made anew")
+
+    def _ask_ends(self) -> Sequence[int]:
+        return [
+            end
+            for one in (self.published.orders, self.published.stock)
+            for end in ends.read_ends(
+                self._ends_reader, one.topic, one.partitions, timeout_s=topics.ADMIN_TIMEOUT_S
+            )
+        ]
 
     def close(self) -> None:
         """Drop what was not acknowledged: it is published again from the durable position."""
