@@ -227,14 +227,18 @@ class _Command:
 
     def one_order(self) -> None:
         from infrastructure.redis import layout
-        from infrastructure.redis.refold import Refolded, refold
-        from infrastructure.redis.shard import ShardWriter
+        from infrastructure.redis.generations import Generations
+        from infrastructure.redis.refold import Refolded, refold, remove_misplaced
 
         order_id = find_order(self._parts.reader, self._order)
+        shards = Generations(self._parts.client, self._parts.partitions).shards
+        misplaced = remove_misplaced(shards, order_id)
+        if misplaced:
+            typer.echo(f"{order_id} had a document in the wrong shard: it was removed")
         partition = layout.partition_of(order_id, self._parts.partitions)
-        found = refold(self._parts.reader, ShardWriter(self._parts.client, partition), order_id)
+        found = refold(self._parts.reader, shards[partition], order_id)
         typer.echo(f"{order_id} {found.value}")
-        if found in {Refolded.PARKED, Refolded.UNKNOWN}:
+        if found is Refolded.PARKED or (found is Refolded.UNKNOWN and not misplaced):
             raise typer.Exit(1)
 
     def dry_run(self) -> None:

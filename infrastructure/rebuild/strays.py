@@ -1,4 +1,4 @@
-"""Find what no order of the log explains: documents of nobody, entries in the wrong list.
+"""Find what no order of the log explains: documents of nobody or in the wrong shard, stray entries.
 
 The check goes by the log, order by order, and sees none of these.
 """
@@ -29,7 +29,15 @@ def strays(parts: Parts, generation: int) -> Findings:
     with opened(parts.connect) as log:
         for partition, kind, name in _keys(parts, generation):
             if kind == "document":
-                documents.append(OrderId(UUID(name)))
+                order_id = _order(name)
+                if order_id is None:
+                    found.append(Difference(None, f"{name!r} has a document, and is no order's id"))
+                elif layout.partition_of(order_id, parts.partitions) != partition:
+                    found.append(
+                        Difference(order_id, f"is in shard {partition}, where nobody looks for it")
+                    )
+                else:
+                    documents.append(order_id)
             elif kind == "list":
                 lists[partition].append(name)
             if len(documents) >= AT_A_TIME:
@@ -52,7 +60,7 @@ def ghosts(parts: Parts, generation: int, beside: int) -> Findings:
     documents: dict[int, list[str]] = defaultdict(list)
     with opened(parts.connect) as log:
         for partition, kind, name in _keys(parts, generation):
-            if kind != "document":
+            if kind != "document" or _order(name) is None:
                 continue
             documents[partition].append(name)
             if len(documents[partition]) >= AT_A_TIME:
@@ -83,6 +91,14 @@ def _keys(parts: Parts, generation: int) -> Iterator[tuple[int, str, str]]:
     for key in Generations(parts.client, parts.partitions).keys(generation):
         tag, _, kind, *name = key.decode().split(":", 3)
         yield int(tag.strip("{}").removeprefix("order-")), kind, "".join(name)
+
+
+def _order(name: str) -> OrderId | None:
+    try:
+        found = UUID(name)
+    except ValueError:
+        return None
+    return OrderId(found) if str(found) == name else None
 
 
 def _nobodys(log: OrderLog, order_ids: Sequence[OrderId]) -> list[Difference]:

@@ -4,7 +4,7 @@ A document that has gone past the fold meanwhile is left to the projector, which
 no event stands behind is removed: what was read before the log was asked can't be of a new order.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
 
 from domain.ids import OrderId
@@ -29,6 +29,7 @@ class Refolded(Enum):
     RIGHT = "was right"
     MISSING = "was missing"
     DIFFERENT = "was different"
+    UNLISTED = "was missing from a list"
     PARKED = "has an event that can't be applied"
     REMOVED = "had a document that no event stands behind: it was removed"
     UNKNOWN = "is not in the log"
@@ -51,12 +52,29 @@ def refold(reader: OrderReader, writer: ShardWriter, order_id: OrderId) -> Refol
         try:
             if document is None:
                 return _remove(writer, order_id, read)
-            steps = [Step(one, _changes(stored, document)) for one, stored in read.items()]
-            writer.apply(steps)
+            found = _found(writer, read, document)
+            writer.apply([Step(one, _changes(stored, document)) for one, stored in read.items()])
         except (DocumentMovedError, FedChangedError):
             continue
-        return _found(read.values(), document)
+        return found
     raise DocumentMovedError(f"{order_id} kept changing")
+
+
+def remove_misplaced(shards: Sequence[ShardWriter], order_id: OrderId) -> bool:
+    """Remove an order's documents from shards where nobody looks for it; False: there was none.
+
+    Raises:
+        DocumentMovedError: somebody writes there; running it again is safe.
+    """
+    partition = layout.partition_of(order_id, len(shards))
+    found = False
+    for shard in (*shards[:partition], *shards[partition + 1 :]):
+        for generation in shard.fed():
+            stored = shard.read(generation, [order_id])[order_id]
+            if stored is not None:
+                shard.remove(generation, order_id, stored)
+                found = True
+    return found
 
 
 def _remove(
@@ -75,12 +93,19 @@ def _changes(stored: StoredDocument | None, document: OrderDocument) -> list[Cha
     return [] if newer else [Change(stored, document, relist=True)]
 
 
-def _found(stored: Iterable[StoredDocument | None], document: OrderDocument) -> Refolded:
-    right = layout.encode(document)[0]
-    found = Refolded.RIGHT
-    for one in stored:
-        if one is None:
-            return Refolded.MISSING
-        if one.position <= document.position and layout.encode_stored(one) != right:
-            found = Refolded.DIFFERENT
-    return found
+def _found(
+    writer: ShardWriter, read: Mapping[int, StoredDocument | None], document: OrderDocument
+) -> Refolded:
+    if None in read.values():
+        return Refolded.MISSING
+    right, header = layout.encode(document)
+    current = {
+        generation: stored
+        for generation, stored in read.items()
+        if stored is not None and stored.position <= document.position
+    }
+    if any(layout.encode_stored(stored) != right for stored in current.values()):
+        return Refolded.DIFFERENT
+    if not all(writer.is_listed(generation, header) for generation in current):
+        return Refolded.UNLISTED
+    return Refolded.RIGHT

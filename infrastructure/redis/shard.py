@@ -149,6 +149,11 @@ class ShardWriter:
             read[order_id] = None if value is None else layout.decode(value)
         return read
 
+    def is_listed(self, generation: int, header: layout.Header) -> bool:
+        """Whether an order stands in each of its lists."""
+        keys = [layout.list_key(self._partition, generation, name) for name in header.lists]
+        return None not in [self._client.zscore(key, header.sort_key) for key in keys]
+
     def parked(self, generation: int) -> Mapping[OrderId, ParkedNote]:
         """Read the notes on all parked orders of the shard."""
         notes: Any = self._client.hgetall(layout.parked_key(self._partition, generation))

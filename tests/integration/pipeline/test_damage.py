@@ -69,5 +69,6 @@ async def test_a_list_entry_that_was_lost_is_there_again_after_one_order_is_fold
     key = layout.list_key(partition, 1, "all")
     assert pipeline.redis.delete(key) == 1
     shard = pipeline.generations.shards[partition]
-    assert refold(pipeline.reader, shard, placed.order_id) is Refolded.RIGHT
+    assert refold(pipeline.reader, shard, placed.order_id) is Refolded.UNLISTED
     assert pipeline.redis.zcard(key) == 1
+    assert refold(pipeline.reader, shard, placed.order_id) is Refolded.RIGHT

@@ -9,7 +9,7 @@ import pytest
 from domain.ids import OrderId
 from infrastructure.rebuild.run import ChangedError
 from infrastructure.redis import layout
-from infrastructure.redis.refold import Refolded, refold
+from infrastructure.redis.refold import Refolded, refold, remove_misplaced
 from infrastructure.redis.shard import DocumentMovedError
 from tests.integration.pipeline.conftest import Pipeline
 from tests.integration.rebuild.conftest import rebuilding
@@ -68,6 +68,33 @@ async def test_removing_one_takes_nothing_of_another_order_that_its_header_names
     ghost = haunt(pipeline, answers[1].order_id, 1, own_lists=False)
     assert remove(pipeline, ghost) is Refolded.REMOVED
     assert await asyncio.to_thread(verify, pipeline) == []
+
+
+@pytest.mark.parametrize("name", ["", "no-id", "ABCDEF00-0000-4000-8000-000000000000"])
+async def test_a_document_under_no_orders_id_is_named(pipeline: Pipeline, name: str) -> None:
+    with pipeline.relay(), pipeline.projector():
+        await place_some(pipeline, 3)
+    pipeline.redis.set(f"{layout.generation_prefix(2, 1)}document:{name}", b"whatever")
+    named = f"{name!r} has a document, and is no order's id"
+    assert await asyncio.to_thread(verify, pipeline) == [named]
+
+
+async def test_a_document_in_the_wrong_shard_is_named_and_removed(pipeline: Pipeline) -> None:
+    with pipeline.relay(), pipeline.projector():
+        answers = await place_some(pipeline, 3)
+    order_id = answers[0].order_id
+    value: Any = pipeline.redis.get(layout.document_key(order_id, PARTITIONS, 1))
+    wrong = (layout.partition_of(order_id, PARTITIONS) + 1) % PARTITIONS
+    pipeline.redis.set(f"{layout.generation_prefix(wrong, 1)}document:{order_id}", value)
+    named = f"{order_id}: is in shard {wrong}, where nobody looks for it"
+    assert await asyncio.to_thread(verify, pipeline) == [named]
+
+    shards = pipeline.generations.shards
+    assert remove_misplaced(shards, order_id)
+
+    assert await asyncio.to_thread(verify, pipeline) == []
+    assert pipeline.assert_views_equal_folds() == 3
+    assert not remove_misplaced(shards, order_id)
 
 
 async def test_it_is_removed_from_every_generation_that_is_fed(pipeline: Pipeline) -> None:
