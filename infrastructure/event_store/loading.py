@@ -17,6 +17,7 @@ from infrastructure.event_store import snapshots
 from infrastructure.event_store.mapper import EventMapper, LogEntry, event_hash
 from infrastructure.event_store.recorder import ENTRIES_OF_STREAM, log_entry
 from infrastructure.event_store.snapshots import Snapshots
+from infrastructure.postgres.packed_arrays import pack
 
 S = TypeVar("S")
 
@@ -59,9 +60,9 @@ class StreamLoader:
         distinct = dict(wanted)
         known = [self._known.get((stream, one.name)) for stream, one in distinct.items()]
         names = {
-            "streams": list(distinct),
-            "aggregates": [aggregate.name for aggregate in distinct.values()],
-            "known": [0 if one is None else one.stream.version for one in known],
+            "streams": pack("text", list(distinct)),
+            "aggregates": pack("text", [aggregate.name for aggregate in distinct.values()]),
+            "known": pack("bigint", [0 if one is None else one.stream.version for one in known]),
         }
         found: dict[StreamId, list[dict[str, Any]]] = {stream: [] for stream in distinct}
         for row in await self._read(snapshots.LOAD, names):

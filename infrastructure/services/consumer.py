@@ -60,6 +60,8 @@ async def consume(
             "auto.offset.reset": "earliest",
             "partition.assignment.strategy": "cooperative-sticky",
             "allow.auto.create.topics": False,
+            # Events come in handfuls: up to 50 ms later, they cost Kafka and us half as much.
+            "fetch.min.bytes": 100_000,
             "fetch.wait.max.ms": 50,
             "session.timeout.ms": 10_000,
             "log_level": 2,
