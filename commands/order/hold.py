@@ -3,12 +3,21 @@
 from commands.order.change import Decision, Target, change_order
 from commands.order.file import OrderFile
 from commands.ports import Answer, Ports, Request
+from domain.errors import DomainError
+from domain.fulfilment.progress import CAPTURE_FAILED
 from domain.order import decisions
 from domain.order.state import Order
 
 
 async def hold_order(target: Target, reason: str, request: Request, ports: Ports) -> Answer:
-    """Hold it. Raises as `change_order`, and the rules of `decisions.hold`."""
+    """Hold it.
+
+    Raises:
+        DomainError: as `change_order`, and the rules of `decisions.hold`; `reserved_reason` for the
+            one by which the saga knows its own holds, which it releases.
+    """
+    if reason == CAPTURE_FAILED:
+        raise DomainError("reserved_reason", "give the reason in other words", field="/reason")
 
     def decide(order: Order, file: OrderFile) -> Decision:
         return Decision(file.order, decisions.hold(order, reason=reason))

@@ -14,12 +14,12 @@ from commands.ports import Append, Ports, Request, Write
 from domain.envelope import Actor, Envelope, Role
 from domain.fulfilment.events import FulfilmentStepStarted, Step
 from domain.fulfilment.facts import REST, SURPLUS
-from domain.fulfilment.standing import is_off, rest_minor, surplus_minor
+from domain.fulfilment.standing import is_off, is_skipped, rest_minor, surplus_minor
 from domain.order.state import Order
 from domain.payment import decisions
 from domain.payment.events import PaymentEvent
 from domain.payment.shares import capture_minor, value_minor
-from domain.payment.state import PAYMENT, Payment
+from domain.payment.state import PAYMENT, Outcome, Payment
 from domain.shipment.state import Shipments, ShipmentStatus
 
 PAYMENTS = Actor("payment", Role.PROCESS)
@@ -37,6 +37,9 @@ async def request_step(
 ) -> Payment | None:
     """Store what a step asks for, unless it was asked for before; give the payment after that.
 
+    A step that the saga has gone on from since, or that people have skipped, asks for nothing: it
+    comes again from a Kafka that was wiped, or late from a service that was down.
+
     A `file` that was just loaded is decided on first; where it has moved on, it is loaded anew.
 
     Raises:
@@ -50,13 +53,19 @@ async def request_step(
         order = file.order.state
         if order is None:
             raise AssertionError(f"{event.order_id} has a saga and no order")
-        events = _decide(event, order, file, provider)
+        events = _decide(event, order, file, provider) if _is_open(event, file) else ()
         if not events:
             return file.payment.state
         await ports.store.append(_append(event, events, file, envelope, ports))
         return PAYMENT.after(file.payment.state, events)
 
     return await until_unmoved(attempt)
+
+
+def _is_open(event: FulfilmentStepStarted, file: OrderFile) -> bool:
+    saga = file.fulfilment.state
+    record = None if saga is None else saga.of(event.step, event.subject)
+    return record is not None and record.attempt == event.attempt and record.is_unanswered
 
 
 def _decide(
@@ -108,7 +117,7 @@ def _capture_minor(subject: str, order: Order, payment: Payment, file: OrderFile
         shipped_value_minor=value_minor(
             order.lines, _charged_for(subject, file.shipments.state, payment)
         ),
-        claimed_minor=sum(one.amount_minor for one in payment.captures.values()),
+        claimed_minor=_claimed_minor(file, payment),
     )
     return min(share, payment.capturable_minor)
 
@@ -153,6 +162,27 @@ def _charged_for(
     return pieces
 
 
+def _claimed_minor(file: OrderFile, payment: Payment) -> int:
+    """Add up what was asked for with parcels, but for what nobody will ask for again.
+
+    That is of a parcel that came back before its money could be taken; what people skipped is
+    settled in another way.
+    """
+    saga, shipments = file.fulfilment.state, file.shipments.state
+    back = {
+        str(one.shipment_id)
+        for one in (() if shipments is None else shipments.shipments)
+        if one.status is ShipmentStatus.RETURNED_TO_SENDER
+    }
+    return sum(
+        capture.amount_minor
+        for name, capture in payment.captures.items()
+        if capture.outcome is not Outcome.FAILED
+        or name not in back
+        or (saga is not None and is_skipped(saga, Step.CAPTURE, name))
+    )
+
+
 def _append(
     event: FulfilmentStepStarted,
     events: Sequence[PaymentEvent],
@@ -177,7 +207,7 @@ def _append(
     )
     return Append(
         writes=[Write(file.payment, addressed, event.order_id)],
-        read=[file.order, file.shipments, file.returns],
+        read=[file.order, file.shipments, file.returns, file.fulfilment],
         request=request,
         answer=order_answer(file.order),
     )

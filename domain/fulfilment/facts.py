@@ -71,6 +71,7 @@ class PaymentFacts:
         voided: whether a void was recorded, even one of nothing: no authorization will follow.
         captures: what was taken, by parcel (`ParcelFacts.shipment_id`) or `REST`.
         refunds: what was given back, by refund: `SURPLUS/n`, a receipt, or one that people made.
+        refunding: what is being given back, by the same names.
         charged_back_minor: what the customer's bank took back.
         failures: how often a capture or a refund failed, by the same names.
         refused: those of them that the provider will never do.
@@ -84,6 +85,7 @@ class PaymentFacts:
     voided: bool = False
     captures: Mapping[str, int] = field(default_factory=_no_money)
     refunds: Mapping[str, int] = field(default_factory=_no_money)
+    refunding: Mapping[str, int] = field(default_factory=_no_money)
     charged_back_minor: int = 0
     failures: Mapping[str, int] = field(default_factory=_no_money)
     refused: frozenset[str] = frozenset()

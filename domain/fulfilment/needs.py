@@ -62,7 +62,7 @@ def needs(order: Order, saga: Fulfilment, facts: Facts) -> list[Need]:
         wanted = list(_unskipped(saga, _undo(order, saga, facts)))[:1]
     else:
         wanted = list(_unskipped(saga, _forward(order, saga, facts)))
-    return [*wanted, *_unskipped(saga, _returns(saga, facts))]
+    return [*wanted, *_unskipped(saga, _returns(order, saga, facts))]
 
 
 def _stock_verdict(order: Order, saga: Fulfilment, facts: Facts) -> Verdict | None:
@@ -112,6 +112,8 @@ def _forward(order: Order, saga: Fulfilment, facts: Facts) -> Iterator[Need]:
         yield from _secure(order, saga, facts)
     if order.status is OrderStatus.CONFIRMED:
         yield from _send(order, saga, facts)
+    if order.status is OrderStatus.COMPLETED and saga.charged and surplus_minor(order, facts):
+        yield Step.REFUND, surplus_refund(facts.payment)  # the bank has sent it back
     if facts.allocation.reserved and holds_too_much(order, facts.allocation):
         yield Step.RELEASE, LINES
 
@@ -156,13 +158,9 @@ def _is_unanswered(saga: Fulfilment, step: Step, subject: str) -> bool:
 
 def _settle(order: Order, saga: Fulfilment, facts: Facts) -> Iterator[Need]:
     """All is delivered: what was taken becomes what is owed, and the rest is let go of."""
-    forgone = any(
-        record.step is Step.CAPTURE and record.condition is Condition.SKIPPED
-        for record in saga.steps
-    )
     if REST not in facts.payment.captures and _is_unanswered(saga, Step.CAPTURE, REST):
         yield Step.CAPTURE, REST  # under way, it counts as held no more and as taken not yet
-    elif rest_minor(order, facts.payment) and not forgone:
+    elif _takes_rest(order, saga, facts):
         yield Step.CAPTURE, REST
     elif surplus_minor(order, facts):
         yield Step.REFUND, surplus_refund(facts.payment)
@@ -170,16 +168,40 @@ def _settle(order: Order, saga: Fulfilment, facts: Facts) -> Iterator[Need]:
         yield Step.VOID, ""
 
 
-def _returns(saga: Fulfilment, facts: Facts) -> Iterator[Need]:
-    # Pieces may be back before the money of their parcel was taken.
-    is_early = promised_minor(facts) > facts.payment.kept_minor and bool(_uncaptured(saga, facts))
+def _takes_rest(order: Order, saga: Fulfilment, facts: Facts) -> bool:
+    """Whether what is still owed will be taken; not where people settled it, or sent nothing."""
+    forgone = any(
+        record.step in (Step.CAPTURE, Step.SHIP) and record.condition is Condition.SKIPPED
+        for record in saga.steps
+    )
+    return rest_minor(order, facts.payment) > 0 and not forgone
+
+
+def _returns(order: Order, saga: Fulfilment, facts: Facts) -> Iterator[Need]:
+    is_early = _is_early(order, saga, facts)
     for each in facts.returns:
         for receipt in each.receipts:
             owed = saga.charged and receipt.refund_minor > 0
-            if owed and not is_early and receipt.subject not in facts.payment.refunds:
+            waits = is_early and not _is_unanswered(saga, Step.REFUND, receipt.subject)
+            if owed and not waits and receipt.subject not in facts.payment.refunds:
                 yield Step.REFUND, receipt.subject
             if receipt.restock and receipt.subject not in facts.allocation.restocked:
                 yield Step.RESTOCK, receipt.subject
+
+
+def _is_early(order: Order, saga: Fulfilment, facts: Facts) -> bool:
+    """Whether less is there than is to go back for returns, and more will be taken.
+
+    Pieces may be back before their money was taken, or people gave back a part of it.
+    """
+    payment = facts.payment
+    receipts = {receipt.subject for each in facts.returns for receipt in each.receipts}
+    going = sum(amount for name, amount in payment.refunding.items() if name not in receipts)
+    there_minor = payment.captured_minor - payment.refunded_minor - going
+    to_come = bool(_uncaptured(saga, facts)) or (
+        order.status is OrderStatus.CONFIRMED and _takes_rest(order, saga, facts)
+    )
+    return to_come and promised_minor(facts) > there_minor
 
 
 def _unskipped(saga: Fulfilment, wanted: Iterator[Need]) -> Iterator[Need]:

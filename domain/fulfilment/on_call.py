@@ -56,9 +56,11 @@ def skip(saga: Fulfilment, step: Step, subject: str, *, reason: str) -> tuple[Fu
 
     Raises:
         DomainError: `unknown_step`, `step_not_stuck`; `step_not_skippable` for those that
-            secure stock and money.
+            secure stock and money, and for sending: what is not to be sent is canceled.
     """
     _found(saga, step, subject, (Condition.STUCK,))
+    if step is Step.SHIP:
+        raise DomainError("step_not_skippable", "cancel the pieces that are not to be sent")
     if step in _UNSKIPPABLE:
         raise DomainError("step_not_skippable", f"no order goes on without {step}")
     return (FulfilmentStepSkipped(saga.order_id, step, subject, reason),)

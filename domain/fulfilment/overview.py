@@ -79,18 +79,17 @@ def _payment(payment: Payment | None) -> PaymentFacts:
         decline=None if latest is None else latest.decline_code,
         held_minor=payment.capturable_minor,
         voided=payment.voided_minor is not None,
-        captures=_done(payment.captures),
-        refunds=_done(payment.refunds),
+        captures=_with_outcome(payment.captures, Outcome.DONE),
+        refunds=_with_outcome(payment.refunds, Outcome.DONE),
+        refunding=_with_outcome(payment.refunds, Outcome.PENDING),
         charged_back_minor=payment.charged_back_minor,
         failures={name: one.failures for name, one in transfers.items() if one.failures},
         refused=frozenset(name for name, one in transfers.items() if one.refused),
     )
 
 
-def _done(transfers: Mapping[str, Transfer]) -> Mapping[str, int]:
-    return {
-        name: one.amount_minor for name, one in transfers.items() if one.outcome is Outcome.DONE
-    }
+def _with_outcome(transfers: Mapping[str, Transfer], outcome: Outcome) -> Mapping[str, int]:
+    return {name: one.amount_minor for name, one in transfers.items() if one.outcome is outcome}
 
 
 def _parcels(shipments: Shipments | None) -> tuple[ParcelFacts, ...]:

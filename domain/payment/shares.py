@@ -47,7 +47,7 @@ def capture_minor(
 ) -> int:
     """Give the amount to capture for a parcel, which counts as shipped; see `due_minor`.
 
-    `claimed_minor` is what was asked for with earlier parcels, whatever came of it.
+    `claimed_minor` is what was asked for with earlier parcels, and was taken or still may be.
     """
     due = due_minor(
         owed_minor=owed_minor,

@@ -135,6 +135,15 @@ def test_what_secures_stock_and_money_is_not_skipped() -> None:
     assert error.code == "step_not_skippable"
 
 
+def test_sending_is_not_skipped_but_canceled() -> None:
+    given = saga(*SHIPPING, stuck(Step.SHIP, "returned_to_sender"))
+    error = refused(lambda: on_call.skip(given, Step.SHIP, "", reason="x"))
+    assert (error.code, error.detail) == (
+        "step_not_skippable",
+        "cancel the pieces that are not to be sent",
+    )
+
+
 def test_an_order_completes_without_the_capture_that_was_skipped() -> None:
     events: list[FulfilmentEvent] = [
         *SENT,

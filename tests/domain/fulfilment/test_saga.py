@@ -650,6 +650,55 @@ def test_a_received_return_is_refunded_and_restocked() -> None:
     assert look(events, order, payment=refunded, returns=noted, **facts) == Reaction()
 
 
+def test_a_return_waits_for_the_money_that_is_still_to_be_taken() -> None:
+    """With less taken than is to go back, what goes back now would be too little."""
+    facts: dict[str, Any] = {"parcels": (parcel(ParcelStatus.DELIVERED),), "allocation": SHIPPED}
+    events: list[FulfilmentEvent] = [*SENT, done(Step.CAPTURE, "p1"), done(Step.DELIVER, "p1")]
+    nothing = replace(CAPTURED, captures={"p1": 0}, held_minor=500)
+    asked = look(events, here(CONFIRMED), payment=nothing, returns=(receipt(restock=0),), **facts)
+    assert asked == then(started(Step.CAPTURE, "rest", due_at=seconds(TIMING.answer_s)))
+    events += asked.fulfilment
+    taken = replace(CAPTURED, captures={"p1": 0, "rest": 500})
+    asked = look(events, here(CONFIRMED), payment=taken, returns=(receipt(restock=0),), **facts)
+    refund = started(Step.REFUND, f"{RETURN_ID}/1", due_at=seconds(TIMING.answer_s))
+    assert refund in asked.fulfilment
+
+
+@pytest.mark.parametrize(("by_hand", "waits"), [(400, False), (401, True)])
+def test_a_return_waits_where_people_give_back_a_part_of_what_is_there(
+    by_hand: int, *, waits: bool
+) -> None:
+    """Of five pieces three have left, and paid; the others will bring more."""
+    order, parcels = here(CONFIRMED), (parcel(ParcelStatus.DELIVERED, quantity=3),)
+    events: list[FulfilmentEvent] = [*SENT, done(Step.CAPTURE, "p1"), done(Step.DELIVER, "p1")]
+    payment = replace(
+        CAPTURED, captures={"p1": 500}, held_minor=200, refunding={"by-hand": by_hand}
+    )
+    reaction = look(
+        events,
+        replace(order, total_minor=700),
+        allocation=COMMITTED,
+        payment=payment,
+        parcels=parcels,
+        returns=(receipt(restock=0),),
+    )
+    refund = started(Step.REFUND, f"{RETURN_ID}/1", due_at=seconds(TIMING.answer_s))
+    assert (refund not in reaction.fulfilment) is waits
+
+
+def test_a_surplus_that_the_bank_sends_back_after_the_end_is_given_back_again() -> None:
+    surplus = (Step.REFUND, "surplus/1")
+    events: list[FulfilmentEvent] = [*SENT, done(Step.CAPTURE, "p1"), done(Step.DELIVER, "p1")]
+    events += [started(*surplus), done(*surplus), FulfilmentCompleted(ORDER_ID)]
+    order = here(CONFIRMED, OrderCompleted(ORDER_ID))
+    sent_back = replace(CAPTURED, captures={"p1": 600}, failures={"surplus/1": 1})
+    facts: dict[str, Any] = {"parcels": (parcel(ParcelStatus.DELIVERED),), "allocation": SHIPPED}
+    again = started(*surplus, attempt=2, due_at=seconds(TIMING.answer_s))
+    assert look(events, order, payment=sent_back, **facts) == then(again)
+    given = replace(sent_back, refunds={"surplus/1": 100})
+    assert look([*events, again], order, payment=given, **facts) == then(done(*surplus, attempt=2))
+
+
 def test_a_return_of_what_was_paid_elsewhere_owes_nothing() -> None:
     events: list[FulfilmentEvent] = [
         FulfilmentStarted(ORDER_ID, charged=False),

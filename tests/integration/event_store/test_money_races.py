@@ -32,8 +32,18 @@ from domain.aggregate import Aggregate
 from domain.envelope import Envelope
 from domain.errors import DomainError
 from domain.events import DomainEvent
-from domain.fulfilment.events import FulfilmentStepStarted, Step
-from domain.ids import OrderId, ReturnId, ShipmentId, Sku, StreamId, order_stream, payment_stream
+from domain.fulfilment.events import FulfilmentStarted, FulfilmentStepStarted, Step
+from domain.fulfilment.state import FULFILMENT
+from domain.ids import (
+    OrderId,
+    ReturnId,
+    ShipmentId,
+    Sku,
+    StreamId,
+    fulfilment_stream,
+    order_stream,
+    payment_stream,
+)
 from domain.money import Currency
 from domain.order.events import OrderConfirmed
 from domain.order.state import ORDER
@@ -107,6 +117,12 @@ async def scene_in(ports: Ports, *, captured: bool) -> Scene:
     asked = await request_return(target, command, request(), ports)
     back = ReturnId(UUID(str(asked.body["return_id"])))
     await approve_return(target, back, request(), ports)
+    steps = ((Step.CAPTURE, str(parcel)), (Step.VOID, ""), (Step.REFUND, f"{back}/1"))
+    begun: list[DomainEvent] = [
+        FulfilmentStarted(order_id, charged=True),
+        *(FulfilmentStepStarted(order_id, *step, 1, None) for step in steps),
+    ]
+    await say(ports, order_id, fulfilment_stream(order_id), FULFILMENT, begun)
     return Scene(order_id, parcel, back)
 
 

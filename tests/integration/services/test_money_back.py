@@ -25,7 +25,7 @@ from domain.shipment.events import TrackingStatus
 from domain.shipment.pieces import LineRequest
 from infrastructure.settings import Settings
 from tests.integration.services.orders import GBP, place, stock
-from tests.integration.services.provider import CutOffError, Watched, agree, ledger
+from tests.integration.services.provider import CutOffError, Watched, agree, ledger, mend_cards
 from tests.integration.services.town import Town, asks, open_town
 
 A = Sku("A")
@@ -80,6 +80,32 @@ async def test_goods_that_are_back_before_their_money_was_taken_are_paid_back_on
     assert await ledger(database_url, "captured_minor, refunded_minor") == [
         {"captured_minor": 2 * PRICE, "refunded_minor": PRICE},
         {"captured_minor": PRICE, "refunded_minor": PRICE},
+    ]
+
+
+async def test_what_could_not_be_taken_for_a_parcel_that_came_back_is_taken_for_the_next(
+    settings: Settings, gateway: Watched, database_url: str
+) -> None:
+    del gateway
+    async with open_town(settings) as town:
+        await stock(town.ports, A=9, B=9)
+        order = await place(town.ports, "tok_captureFails", A=1, B=1)
+        await town.rest()
+        lost = await town.send(order, [LineRequest(A, 1)])
+        await town.round()
+        await town.deliver(order, lost, TrackingStatus.RETURN_TO_SENDER)
+        await town.rest()
+        await mend_cards(database_url)
+        await town.deliver(order, await town.send(order, [LineRequest(A, 1)]))
+        await town.rest()
+        [one] = await ledger(database_url, "captured_minor")
+        assert one["captured_minor"] == PRICE
+        await receive(town, order, 1)
+        await town.deliver(order, await town.send(order, [LineRequest(Sku("B"), 1)]))
+        await town.rest()
+        assert await agree(town, database_url) == {"completed": 1}
+    assert await ledger(database_url, "captured_minor, refunded_minor") == [
+        {"captured_minor": 2 * PRICE, "refunded_minor": PRICE}
     ]
 
 

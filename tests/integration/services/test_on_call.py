@@ -3,14 +3,17 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from uuid import UUID
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from api.cli.main import app
 from commands.fulfilment.advance import store_reaction
+from commands.order.cancel import CancelOrder, cancel_order
 from domain.fulfilment.events import FulfilmentStuck, Step
-from domain.ids import OrderId
+from domain.ids import OrderId, ShipmentId
+from domain.order.decisions import LineToCancel
 from domain.shipment.events import TrackingStatus
 from domain.shipment.pieces import LineRequest
 from infrastructure import composition
@@ -23,6 +26,7 @@ from infrastructure.services.payment_calls import CALLS
 from infrastructure.settings import Settings, ViewSettings
 from tests.integration.services.conftest import FAST
 from tests.integration.services.orders import place, stock
+from tests.integration.services.provider import ledger, mend_cards
 from tests.integration.services.test_life import A, status
 from tests.integration.services.town import Town, asks, open_town
 
@@ -85,6 +89,36 @@ async def test_a_stuck_step_is_shown_and_tried_again_and_can_be_left_out(town: T
     assert ": skipped, attempt 2 (settled in cash)" in shown.stdout
     again = await saga("skip", str(order), "capture", "--reason", "x")
     assert (again.exit_code, again.stderr) == (1, "capture is not stuck\n")
+
+
+async def test_what_was_settled_otherwise_is_not_taken_when_kafka_is_wiped(
+    town: Town, database_url: str
+) -> None:
+    """Each step comes again then: what people left out, or what came back, is not charged."""
+    settled, over, back = [await stuck_order(town) for _ in range(3)]
+    for order in (settled, over):
+        left = await saga("skip", str(order), "capture", "--reason", "settled in cash")
+        assert left.exit_code == 0, left.output
+    for order in (over, back):
+        [parcel] = [one.shipment_id for one in (await town.file(order)).facts.parcels]
+        how = TrackingStatus.DELIVERED if order == over else TrackingStatus.RETURN_TO_SENDER
+        await town.deliver(order, ShipmentId(UUID(parcel)), how)
+    await cancel_order(CancelOrder(over, "no", lines=[LineToCancel(A, 1)]), asks(), town.ports)
+    await town.rest()
+    assert await status(town, over) == "completed"
+    await mend_cards(database_url)
+    before = [(await town.file(order)).payment.version for order in (settled, over, back)]
+
+    for worker in town.workers:
+        worker.offset = 0
+    await town.rest()
+
+    assert [(await town.file(order)).payment.version for order in (settled, over, back)] == before
+    assert [one["captured_minor"] for one in await ledger(database_url, "captured_minor")] == [
+        0
+    ] * 3
+    failing = await town.parts.tasks.failing(tries=1, limit=9)
+    assert [task.problem for task in failing] == []
 
 
 async def test_what_secures_an_order_is_not_left_out_and_nonsense_is_refused(town: Town) -> None:
