@@ -119,7 +119,8 @@ def _capture_minor(subject: str, order: Order, payment: Payment, file: OrderFile
         ),
         claimed_minor=_claimed_minor(file, payment),
     )
-    return min(share, payment.capturable_minor)
+    # Of what the provider has let go of nothing is left, and that is refused, not taken as 0.
+    return share if payment.voided_minor is not None else min(share, payment.capturable_minor)
 
 
 def _refund_minor(subject: str, order: Order, payment: Payment, file: OrderFile) -> int:

@@ -16,10 +16,17 @@ from commands.payment.gateway import (
 )
 from commands.payment.request import PAYMENTS
 from commands.ports import Answer, Append, Ports, Request, Write
-from domain.ids import payment_stream
+from domain.ids import order_stream, payment_stream
+from domain.order import decisions
+from domain.order.events import OrderEvent
+from domain.order.guards import may_hold
+from domain.order.state import ORDER, Order, OrderStatus
 from domain.payment import outcomes
-from domain.payment.events import PaymentEvent
+from domain.payment.events import PaymentEvent, PaymentVoided
 from domain.payment.state import PAYMENT, Payment, evolve
+
+LET_GO = "authorization_let_go"
+"""Why an order is held of which the provider has let go of money that is still to be taken."""
 
 
 async def record_provider_event(event: ProviderEvent, provider: str, ports: Ports) -> None:
@@ -38,14 +45,27 @@ async def record_provider_event(event: ProviderEvent, provider: str, ports: Port
     )
 
     async def attempt() -> None:
-        stream = await ports.store.load(payment_stream(event.order_id), PAYMENT)
-        if stream.state is None or await ports.store.find_answer(request) is not None:
+        payments, orders = await ports.store.load_all(
+            [(payment_stream(event.order_id), PAYMENT), (order_stream(event.order_id), ORDER)]
+        )
+        payment: Payment | None = payments.state
+        if payment is None or await ports.store.find_answer(request) is not None:
             return
-        events = _decide(stream.state, event)
-        addressed = address_events(events, request, ports, occurred_at=ports.clock.now())
+        events = _decide(payment, event)
+        decided = ((payments, events), (orders, _hold(orders.state, payment, events)))
+        now = ports.clock.now()
         await ports.store.append(
             Append(
-                writes=[Write(stream, addressed, event.order_id)],
+                writes=[
+                    Write(
+                        stream,
+                        address_events(said, request, ports, occurred_at=now),
+                        event.order_id,
+                    )
+                    for stream, said in decided
+                    if said
+                ],
+                read=[stream for stream, said in decided if not said],
                 request=request,
                 answer=Answer({"order_id": str(event.order_id)}),
             )
@@ -72,6 +92,19 @@ def _decide(payment: Payment, event: ProviderEvent) -> Sequence[PaymentEvent]:
             )
         case ChargedBack(dispute_id=dispute_id, amount_minor=amount_minor):
             return outcomes.charged_back(payment, dispute_id=dispute_id, amount_minor=amount_minor)
+
+
+def _hold(
+    order: Order | None, before: Payment, events: Sequence[PaymentEvent]
+) -> Sequence[OrderEvent]:
+    """Keep in the building what can't be paid any more: its authorization ran out, say."""
+    gone = any(
+        isinstance(one, PaymentVoided) and one.attempt is None and one.amount_minor
+        for one in events
+    )
+    if before.closed or not gone or order is None or order.status is not OrderStatus.CONFIRMED:
+        return ()
+    return decisions.hold(order, reason=LET_GO) if may_hold(order) else ()
 
 
 def _attempt(payment: Payment, fact: AttemptChanged) -> Sequence[PaymentEvent]:

@@ -15,6 +15,7 @@ from domain.payment.events import (
     PaymentAuthorizationRequested,
     PaymentAuthorized,
     PaymentCaptured,
+    PaymentCaptureFailed,
     PaymentCaptureRequested,
     PaymentEvent,
     PaymentRefunded,
@@ -62,6 +63,8 @@ def request_capture(
 ) -> tuple[PaymentEvent, ...]:
     """Decide to take the money of a parcel; after a failure, once more.
 
+    What the provider has let go of by now can't be taken: that is refused for good at once.
+
     Raises:
         DomainError: `illegal_transition` unless it is authorized and not closed;
             `capture_above_authorized`, `capture_changed`, `amount_out_of_range`.
@@ -73,6 +76,10 @@ def request_capture(
             raise DomainError("capture_changed", "this capture was asked for with another amount")
         if before.outcome is not Outcome.FAILED:
             return ()
+    asked = PaymentCaptureRequested(payment.order_id, capture_id, amount_minor)
+    if payment.held is not None and payment.voided_minor is not None and amount_minor:
+        gone = "the provider has let go of the money"
+        return (asked, PaymentCaptureFailed(payment.order_id, capture_id, gone, final=True))
     if payment.held is None or payment.closed:
         raise _illegal(payment, "there is no money to capture")
     if amount_minor > payment.capturable_minor:
@@ -81,7 +88,6 @@ def request_capture(
             f"{payment.capturable_minor} minor units are left to capture",
             extra={"capturable_minor": payment.capturable_minor},
         )
-    asked = PaymentCaptureRequested(payment.order_id, capture_id, amount_minor)
     if amount_minor == 0:
         return (asked, PaymentCaptured(payment.order_id, capture_id, 0))
     return (asked,)

@@ -144,12 +144,20 @@ def test_a_capture_does_not_change_its_amount() -> None:
 
 @pytest.mark.parametrize(
     "events",
-    [(asked(),), (asked(), declined()), (*AUTHORIZED, CLOSING), (*AUTHORIZED, CLOSING, CLOSED)],
+    [(asked(),), (asked(), declined()), (*AUTHORIZED, CLOSING)],
 )
 def test_only_money_that_is_held_is_captured(events: tuple[PaymentEvent, ...]) -> None:
     error = refused(lambda: take(after(events)))
     assert error.code == "illegal_transition"
     assert error.extra == {"payment_status": payment_status(after(events))}
+
+
+def test_what_the_provider_has_let_go_of_is_refused_for_good() -> None:
+    requested, failed = take(after((*AUTHORIZED, CLOSED)))
+    assert isinstance(requested, PaymentCaptureRequested)
+    assert isinstance(failed, PaymentCaptureFailed)
+    assert failed.final
+    assert after((*AUTHORIZED, CLOSED, requested, failed)).captures["p1"].refused
 
 
 def test_what_is_held_is_voided_once() -> None:

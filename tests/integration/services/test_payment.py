@@ -4,10 +4,14 @@ import psycopg
 import pytest
 
 from commands.order.cancel import CancelOrder, cancel_order
+from commands.order.change import Target
+from commands.order.hold import release_hold
 from commands.payment.gateway import GatewayUnknownError
-from commands.payment.webhook import record_provider_event
+from commands.payment.webhook import LET_GO, record_provider_event
 from domain.envelope import Role
+from domain.errors import DomainError
 from domain.fulfilment.events import Step
+from domain.fulfilment.state import Condition
 from domain.ids import OrderId, Sku
 from domain.payment.state import Outcome, Payment
 from domain.payment.status import PaymentStatus, payment_status
@@ -207,6 +211,39 @@ async def test_what_the_customer_tells_their_bank_is_heard(
             assert gateway.asked == before
         await town.rest()
         assert await agree(town, database_url) == {ends: 1}
+
+
+async def test_what_can_not_be_paid_any_more_is_held_and_stuck_at_once(
+    settings: Settings, gateway: Watched
+) -> None:
+    """An authorization runs out after a week or so, and then the provider lets go of it."""
+    async with open_town(settings) as town:
+        await stock(town.ports, A=5)
+        order = await place(town.ports, A=2)
+        await town.rest()
+        reference = (await payment(town, order)).attempts[1].reference
+        assert reference is not None
+        await gateway.sandbox.void(reference=reference, key="ran-out")
+        event = await gateway.sandbox.parse_webhook(*gateway.sandbox.webhook("attempt", reference))
+        assert event is not None
+        for _ in range(2):
+            await record_provider_event(event, "sandbox", town.ports)
+        state = (await town.file(order)).order.state
+        assert state is not None
+        assert state.held_for == LET_GO
+        with pytest.raises(DomainError, match="on hold"):
+            await town.send(order, [LineRequest(A, 1)])
+
+        await release_hold(Target(order), "they pay cash", asks(), town.ports)
+        await town.send(order, [LineRequest(A, 1)])
+        await town.rest()
+        file = await town.file(order)
+        assert file.order.state is not None
+        assert file.order.state.held_for == "capture_failed"
+        assert file.fulfilment.state is not None
+        stuck = [one for one in file.fulfilment.state.steps if one.condition is Condition.STUCK]
+        assert [(one.step, one.reason) for one in stuck] == [(Step.CAPTURE, "refused")]
+        assert await town.parts.tasks.failing(tries=1, limit=9) == []
 
 
 async def test_who_does_not_answer_in_time_after_charging_has_charged_once(
