@@ -5,7 +5,8 @@ that its sender tells it again. Repetition is harmless: a scan is known by parce
 """
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from uuid import UUID
 
 from commands.order.change import Target
@@ -14,10 +15,26 @@ from commands.shipment.carrier import CarrierScan
 from commands.shipment.packing import SHIPMENT, TRACKING, tracking_names_prefix
 from commands.shipment.tracking import record_scans
 from domain.errors import DomainError
-from domain.ids import OrderId, ShipmentId
+from domain.ids import OrderId, ShipmentId, shipments_stream
 from domain.shipment.decisions import Scan
+from domain.shipment.decisions.tracking import AHEAD
+from domain.shipment.state import SHIPMENTS, Shipment, Shipments
 
-_Parcel: TypeAlias = tuple[OrderId, ShipmentId]
+MOST_PARCELS = 10
+"""The last ones of a number; carriers give it again after months."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Parcel:
+    """One that may be meant.
+
+    Attributes: dispatched_at, shipment: when, and as it is; None where it is the only one.
+    """
+
+    order_id: OrderId
+    shipment_id: ShipmentId
+    dispatched_at: datetime | None = None
+    shipment: Shipment | None = None
 
 
 async def record_carrier_scans(
@@ -35,27 +52,51 @@ async def record_carrier_scans(
         told.parcel: await _find(told, ports) for told in {s.parcel: s for s in scans}.values()
     }
     for told in scans:
-        parcel = parcels[told.parcel]
+        parcel = _meant(parcels[told.parcel], told.scan)
         if parcel is None:
             refusals.append(DomainError("unknown_parcel", "no parcel of ours is meant"))
         else:
-            order_id, shipment_id = parcel
-            by_order.setdefault(order_id, []).append((shipment_id, told.scan))
+            by_order.setdefault(parcel.order_id, []).append((parcel.shipment_id, told.scan))
     for order_id, found in by_order.items():
         refusals += await record_scans(Target(order_id), found, request, ports)
     return refusals
 
 
-async def _find(told: CarrierScan, ports: Ports) -> _Parcel | None:
+def _meant(parcels: Sequence[_Parcel], scan: Scan) -> _Parcel | None:
+    """Find the parcel of a number that has come again: who knows the scan, or the last before it.
+
+    So an old webhook that is told again says nothing of a parcel that has its number since.
+    """
+    for one in parcels:
+        if one.shipment is not None and one.shipment.knows(scan.code, scan.scanned_at):
+            return one
+    by_then = scan.scanned_at + AHEAD
+    gone = [one for one in parcels if one.dispatched_at is None or one.dispatched_at <= by_then]
+    return next(reversed(gone or parcels), None)
+
+
+async def _find(told: CarrierScan, ports: Ports) -> Sequence[_Parcel]:
+    """Find the parcels that may be meant, in the order in which they were dispatched."""
     if told.shipment_id is not None:
         holder = await ports.store.holder_of(SHIPMENT, str(told.shipment_id))
-        return None if holder is None else (holder, told.shipment_id)
+        return [] if holder is None else [_Parcel(holder, told.shipment_id)]
     if told.carrier is None or told.tracking_number is None:
-        return None
+        return []
     prefix = tracking_names_prefix(told.carrier, told.tracking_number)
-    found = await ports.store.names_under(TRACKING, prefix)
-    if not found:
-        return None
-    # Numbers come again; the names sort by when the parcels were dispatched.
-    name, order_id = max(found)
-    return order_id, ShipmentId(UUID(name.rpartition("/")[2]))
+    found = sorted(await ports.store.names_under(TRACKING, prefix))[-MOST_PARCELS:]
+    streams = [(shipments_stream(order_id), SHIPMENTS) for _, order_id in found]
+    loaded = await ports.store.load_all(streams) if len(found) > 1 else [None] * len(found)
+    return [
+        _parcel(name, order_id, None if one is None else one.state)
+        for (name, order_id), one in zip(found, loaded, strict=True)
+    ]
+
+
+def _parcel(name: str, order_id: OrderId, shipments: Shipments | None) -> _Parcel:
+    *_, dispatched, parcel = name.split("/")
+    shipment_id = ShipmentId(UUID(parcel))
+    # The first 48 bits of a UUID of version 7 are milliseconds (RFC 9562, 5.7).
+    at = datetime.fromtimestamp((UUID(dispatched).int >> 80) / 1_000, UTC)
+    of_order = () if shipments is None else shipments.shipments
+    shipment = next((one for one in of_order if one.shipment_id == shipment_id), None)
+    return _Parcel(order_id, shipment_id, at, shipment)

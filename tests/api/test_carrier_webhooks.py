@@ -139,6 +139,17 @@ def test_of_parcels_with_one_number_the_one_that_was_dispatched_last_is_meant(
     assert statuses == {older: "delivered", newer: "dispatched"}
 
 
+def test_an_old_webhook_says_nothing_of_a_parcel_that_has_its_number_since(
+    api: Api, order: OrderId
+) -> None:
+    told = {**DELIVERED, "carrier": "dhl", "tracking_number": "N1"}
+    hand_over(api, pack(api, order, A=1), "N1")
+    assert tells(api, told).status_code == 204
+    hand_over(api, pack(api, order, A=1), "N1")
+    assert tells(api, told).status_code == 204
+    assert [one["status"] for one in seen(api, order)["shipments"]] == ["delivered", "dispatched"]
+
+
 def test_what_was_refused_is_logged_without_what_was_sent(api: Api, order: OrderId) -> None:
     hand_over(api, pack(api, order, A=1), "N1")
     stranger = {**DELIVERED, "carrier": "dhl", "tracking_number": "N9"}
