@@ -22,7 +22,9 @@ from infrastructure.postgres.packed_arrays import pack
 S = TypeVar("S")
 
 REMEMBERED = 4_096
-"""Streams; of these the ones that were loaded last. A state takes a few kilobytes."""
+"""Streams; of these the ones that were loaded last. A state takes a few kilobytes ..."""
+MOST_BYTES = 32 * 1024 * 1024
+"""... and up to megabytes: so many bytes of snapshots and events may stand behind all states."""
 
 
 class Read(Protocol):
@@ -35,10 +37,16 @@ class Read(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """Attributes: unkept: events in the state that no snapshot has."""
+    """What is remembered of one stream.
+
+    Attributes:
+        unkept: events in the state that no snapshot has.
+        size: bytes, of the last snapshot and the events since.
+    """
 
     stream: Stream[Any]
     unkept: int
+    size: int
 
 
 class StreamLoader:
@@ -49,6 +57,7 @@ class StreamLoader:
         self._mapper = mapper
         self._kept = kept
         self._known: OrderedDict[tuple[StreamId, str], _Known] = OrderedDict()
+        self._size = 0
 
     async def load_all(
         self, wanted: Sequence[tuple[StreamId, Aggregate[Any, Any]]]
@@ -85,7 +94,7 @@ class StreamLoader:
             return Stream.unwritten(stream)
         base = self._base(aggregate, rows, entries, known)
         if base is None:
-            base = _Known(Stream.unwritten(stream), 0)
+            base = _Known(Stream.unwritten(stream), unkept=0, size=0)
             if not entries or entries[0].version > 1:
                 entries = [log_entry(row) for row in await self._read(ENTRIES_OF_STREAM, [stream])]
         return await self._go_on(aggregate, base, entries)
@@ -111,24 +120,29 @@ class StreamLoader:
         self, aggregate: Aggregate[Any, Any], entry: LogEntry, row: Mapping[str, Any]
     ) -> _Known | None:
         state = self._kept.read(aggregate, entry, row["kept_mac"], row["kept"])
-        return None if state is None else _Known(_at(entry, state), 0)
+        if state is None:
+            return None
+        return _Known(_at(entry, state), unkept=0, size=len(row["kept"]))
 
     async def _go_on(
         self, aggregate: Aggregate[S, Any], base: _Known, entries: Sequence[LogEntry]
     ) -> Stream[S]:
-        loaded, unkept = base.stream, base.unkept
+        loaded, unkept, size = base.stream, base.unkept, base.size
         new = [entry for entry in entries if entry.version > loaded.version]
         if new:
             state = loaded.state
             for entry in new:
                 state = self._evolve(aggregate, state, entry)
             loaded, unkept = _at(new[-1], state), unkept + len(new)
-        keep = unkept > snapshots.EVERY
+            size += sum(len(entry.state) for entry in new)
+        kept = self._kept.write(aggregate, loaded) if unkept > snapshots.EVERY else None
+        if kept is not None:
+            unkept, size = 0, kept.size
         if loaded.version:
             # First of all: of many who load a hot stream at once, one keeps a snapshot of it.
-            self._remember(aggregate, _Known(loaded, 0 if keep else unkept))
-        if keep:
-            await self._read(snapshots.KEEP, self._kept.write(aggregate, loaded))
+            self._remember(aggregate, _Known(loaded, unkept, size))
+        if kept is not None:
+            await self._read(snapshots.KEEP, kept.parameters)
         return loaded
 
     def _evolve(self, aggregate: Aggregate[S, Any], state: S | None, entry: LogEntry) -> S:
@@ -142,10 +156,12 @@ class StreamLoader:
 
     def _remember(self, aggregate: Aggregate[Any, Any], known: _Known) -> None:
         name = (known.stream.stream, aggregate.name)
+        before = self._known.pop(name, None)
         self._known[name] = known
-        self._known.move_to_end(name)
-        if len(self._known) > REMEMBERED:
-            self._known.popitem(last=False)
+        self._size += known.size - (0 if before is None else before.size)
+        while len(self._known) > REMEMBERED or self._size > MOST_BYTES:
+            _, forgotten = self._known.popitem(last=False)
+            self._size -= forgotten.size
 
 
 def _at(entry: LogEntry, state: Any) -> Stream[Any]:

@@ -7,6 +7,7 @@ master key, is passed over for the events. So who can write the table can't make
 
 import hmac
 from collections.abc import Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -56,6 +57,14 @@ S = TypeVar("S")
 _log = structlog.get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A snapshot. Attributes: parameters: of KEEP; size: bytes of the state."""
+
+    parameters: Sequence[object]
+    size: int
+
+
 class Snapshots:
     """Writes and reads snapshots. It does no I/O."""
 
@@ -63,11 +72,12 @@ class Snapshots:
         # A key of its own: the master key is for sealing (HMAC as a PRF, NIST SP 800-108).
         self._key = hmac.digest(master_key, b"ordertrail snapshots", "sha256")
 
-    def write(self, aggregate: Aggregate[S, Any], stream: Stream[S]) -> Sequence[object]:
-        """Give the parameters of KEEP."""
+    def write(self, aggregate: Aggregate[S, Any], stream: Stream[S]) -> Written:
+        """Write a snapshot of a stream."""
         encoded = msgspec.json.encode(stream.state, enc_hook=_plain)
         mac = self._mac(aggregate, stream.last_hash, encoded)
-        return [stream.stream, stream.version, aggregate.name, mac, encoded]
+        row = [stream.stream, stream.version, aggregate.name, mac, encoded]
+        return Written(row, size=len(encoded))
 
     def read(
         self,

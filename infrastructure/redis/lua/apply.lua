@@ -82,8 +82,9 @@ for at = 4, count_at - 1, 3 do
   if ARGV[at + 1] ~= '*' then
     local under = prefix(ARGV[at])
     redis.call('SET', under .. 'progress', ARGV[at + 2])
-    local before = tonumber(redis.call('GET', under .. 'position') or '0') or 0
-    if tonumber(ARGV[2]) > before then
+    -- In decimal digits alone, as its readers have it: 'inf' and '1e9' are no numbers to them.
+    local digits = string.match(redis.call('GET', under .. 'position') or '', '^%d+$')
+    if tonumber(ARGV[2]) > tonumber(digits or '0') then
       redis.call('SET', under .. 'position', ARGV[2])
     end
   end

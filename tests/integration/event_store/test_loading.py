@@ -97,10 +97,14 @@ async def test_where_the_log_is_not_what_it_was_the_stream_is_folded_anew(
     assert loaded == await stores[1].load(stream, ORDER)
 
 
-async def test_what_is_remembered_is_bounded(
-    stores: tuple[PostgresEventStore, PostgresEventStore], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("what", "most"), [("REMEMBERED", 2), ("MOST_BYTES", 2_500)])
+async def test_what_is_remembered_is_bounded_in_number_and_in_bytes(
+    stores: tuple[PostgresEventStore, PostgresEventStore],
+    monkeypatch: pytest.MonkeyPatch,
+    what: str,
+    most: int,
 ) -> None:
-    monkeypatch.setattr(loading, "REMEMBERED", 2)
+    monkeypatch.setattr(loading, what, most)
     ours = Ports(stores[0], SystemClock(), RandomNames())
     streams = []
     for number in range(3):

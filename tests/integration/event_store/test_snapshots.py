@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
@@ -118,7 +118,7 @@ async def test_many_who_load_a_long_stream_at_once_fold_it_once_and_keep_one_sna
 
     def noting(
         own: snapshots.Snapshots, aggregate: Aggregate[Any, Any], stream: Stream[Any]
-    ) -> Sequence[object]:
+    ) -> snapshots.Written:
         written.append(stream.version)
         return write(own, aggregate, stream)
 

@@ -10,7 +10,14 @@ from infrastructure.redis.refold import Refolded, refold
 from tests.integration.pipeline.conftest import Pipeline
 from tests.integration.pipeline.test_views import make_views
 
-DAMAGE = [b"garbage", b"", b"\xff" * 40, b"1" * 20 + b"{}\n{}", b"0" * 20 + b"no header\n{}"]
+DAMAGE = [
+    b"garbage",
+    b"",
+    b"\xff" * 40,
+    b"1" * 20 + b"{}\n{}",
+    b"0" * 20 + b"no header\n{}",
+    b"1e9",
+]
 
 
 def damage(pipeline: Pipeline, order_id: object, value: bytes) -> None:
