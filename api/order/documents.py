@@ -25,10 +25,16 @@ class CommandAnswer(Document):
     status: OrderStatus
 
 
+class ListedOrderDocument(OrderDocument):
+    """An order. `is_out_of_date`: it has an event that can't be read now, and is as before that."""
+
+    is_out_of_date: bool = False
+
+
 class OrderList(Document):
     """Some orders, newest first, as of a log position; `next_cursor` is null on the last page."""
 
-    items: list[OrderDocument]
+    items: list[ListedOrderDocument]
     next_cursor: str | None
     as_of_position: int
 

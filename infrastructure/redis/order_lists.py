@@ -1,7 +1,8 @@
 """Lists of orders, newest first, merged from all shards.
 
-Rules: a page is of one generation, and shows only what is still as the list said; and whatever is
-asked for, a bounded number of documents is looked at.
+Rules: a page is of one generation, and shows only what is still as the list said; an order that is
+known to be out of date is marked; and whatever is asked for, a bounded number of documents is
+looked at.
 """
 
 import heapq
@@ -19,6 +20,8 @@ from infrastructure.redis.live_reads import LiveReads
 from projections.order.lists import matches, narrowest, sort_bound
 from projections.ports import OrderPage, OrderQuery
 
+OUT_OF_DATE = b'{"is_out_of_date":true,'
+"""How the body of an order begins of which a later event can't be applied."""
 MOST_LOOKED_AT = 2_000
 """Orders for one page: where few of many match, a page is short and says where to go on."""
 
@@ -56,7 +59,7 @@ class OrderLists:
         if len(found) > query.limit:
             after = page[-1].header.sort_key
         return OrderPage(
-            bodies=[one.body for one in page],
+            bodies=[_body(one) for one in page],
             next_after=None if is_over and len(found) <= query.limit else after,
             as_of_position=as_of,
         )
@@ -86,6 +89,10 @@ class OrderLists:
 
 class _GenerationMovedError(Exception):
     """Another generation is read by now."""
+
+
+def _body(stored: StoredDocument) -> bytes:
+    return OUT_OF_DATE + stored.body[1:] if stored.header.parked else stored.body
 
 
 def _order_id(sort_key: str) -> OrderId:

@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import Iterator
 from contextlib import closing
 
+import orjson
 import psycopg
 import pytest
 import redis.asyncio
@@ -16,7 +17,7 @@ from domain.ids import OrderId
 from infrastructure.event_store.recorder import EventLogRecorder, open_datastore
 from infrastructure.redis.dead_letters import DeadLetters
 from infrastructure.redis.views import RedisOrderViews
-from projections.ports import OrderParkedError
+from projections.ports import OrderParkedError, OrderQuery
 from tests.integration.pipeline.conftest import Pipeline
 
 
@@ -75,6 +76,9 @@ async def test_a_parked_order_is_not_shown_as_it_once_was(pipeline: Pipeline) ->
             )
             with pytest.raises(OrderParkedError):
                 await views.find(bad.order_id, owner=None, min_position=0, wait_s=0)
+            page = await views.list(OrderQuery(None, None, None, 10, None))
+            marks = [orjson.loads(body).get("is_out_of_date") for body in page.bodies]
+            assert marks == [None, True]
 
 
 async def test_the_next_event_of_a_healed_order_brings_it_back(pipeline: Pipeline) -> None:
