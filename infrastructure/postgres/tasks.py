@@ -26,11 +26,14 @@ INSERT INTO tasks (queue, key, order_id, due_at)
 SELECT %s, * FROM unnest(%s::text[], %s::uuid[], %s::timestamptz[])
 ON CONFLICT (queue, key) DO NOTHING
 """
+# One that was taken (tries > 0) moves in any case, be it by the least that there is: so its taker,
+# who may have looked at the order too early to know, can neither end it nor have it sleep in.
 SOONER = """
 INSERT INTO tasks (queue, key, order_id, due_at)
 SELECT %s, * FROM unnest(%s::text[], %s::uuid[], %s::timestamptz[])
-ON CONFLICT (queue, key) DO UPDATE SET due_at = excluded.due_at
-WHERE tasks.due_at > excluded.due_at
+ON CONFLICT (queue, key) DO UPDATE
+SET due_at = least(excluded.due_at, tasks.due_at - interval '1 microsecond')
+WHERE tasks.due_at > excluded.due_at OR tasks.tries > 0
 """
 # SKIP LOCKED: two workers that look at once take different tasks.
 TAKE = """
@@ -43,7 +46,7 @@ WHERE t.queue = due.queue AND t.key = due.key
 RETURNING t.queue, t.key, t.order_id, t.due_at, t.tries, t.problem
 """
 # What was taken is only its taker's: not where the lease has run out and somebody else has it,
-# nor where somebody wants it sooner since.
+# nor where somebody has asked for it since.
 _TAKEN = "queue = %(queue)s AND key = %(key)s AND tries = %(tries)s AND due_at = %(due_at)s"
 DONE = f"DELETE FROM tasks WHERE {_TAKEN}"  # noqa: S608 - a constant of ours
 AGAIN = f"UPDATE tasks SET due_at = %(again_at)s, tries = 0, problem = NULL WHERE {_TAKEN}"  # noqa: S608
@@ -90,7 +93,9 @@ class Tasks:
     async def sooner(self, queue: str, tasks: Collection[tuple[str, OrderId, datetime]]) -> None:
         """Add (key, order, due at); one that is there already comes due at the earlier time.
 
-        So of two who look at one order at once, the one who knows less can't have it sleep in.
+        One that somebody has taken comes due when the lease ends, if not before, whatever its taker
+        says. So of two who look at one order at once, the one who knows less can't have it sleep
+        in, nor end it; one that comes too early for that finds nothing to do.
         """
         if tasks:
             keys, orders, due = zip(*tasks, strict=True)

@@ -3,6 +3,9 @@
 It is shown an order after each of its events, and when its timer comes due. The timer of an order
 is one task, set after each look from where the saga then stands. One that a crash left unset is set
 when the event comes again; one that comes too early finds nothing to do, and is set anew.
+
+Rule: an order that can't be looked at holds up no other's timer. Where the look at many fails, each
+is looked at alone, and the timer of the one that fails again is tried with growing pauses.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -16,6 +19,8 @@ from domain.fulfilment.events import FulfilmentEvent, FulfilmentStepSkipped, Ful
 from domain.ids import OrderId
 from domain.order.events import OrderPlaced
 from infrastructure.event_store.catalog import CATALOG
+from infrastructure.postgres.tasks import Task
+from infrastructure.services.faults import pause_s, problem_of
 from infrastructure.services.reactions import Service
 from infrastructure.services.run import Parts, Running, run_service
 
@@ -72,8 +77,29 @@ class _Saga:
         )
 
     async def ring(self) -> int:
-        """Show the saga the orders whose timer is due."""
+        """Show the saga the orders whose timer is due; give how many were taken."""
         due = await self._tasks.take(TIMERS, lease_s=LEASE_S, limit=MOST_TIMERS)
+        if due and await self._try(due) is not None:
+            for task in due:
+                await self._alone(task)
+        return len(due)
+
+    async def _alone(self, task: Task) -> None:
+        problem = await self._try([task])
+        if problem is not None:
+            await self._tasks.put_off(task, seconds=pause_s(task.tries), problem=problem)
+
+    async def _try(self, due: Sequence[Task]) -> str | None:
+        """Look at the orders; give why that came to nothing. Raises UnavailableError."""
+        return await problem_of(
+            self._look(due),
+            service=NAME,
+            failed="timer_failed",
+            first=due[0].key,
+            last=due[-1].key,
+        )
+
+    async def _look(self, due: Sequence[Task]) -> None:
         causes = {task.order_id: Cause("timer", f"timer-{task.key}") for task in due}
         timers = await advance(causes, self._ports, self._timing)
         for task in due:
@@ -82,7 +108,6 @@ class _Saga:
                 await self._tasks.done(task)
             else:
                 await self._tasks.again(task, again_at)
-        return len(due)
 
 
 def _is_for_another(event: DomainEvent) -> bool:

@@ -11,26 +11,22 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeAlias
 
-import structlog
 from prometheus_client import Counter
 
 from domain.envelope import Recorded
-from domain.errors import UnavailableError
 from domain.events import DomainEvent
 from infrastructure.event_store.mapper import LogEntry
 from infrastructure.event_store.order_reader import OrderReader
 from infrastructure.postgres.tasks import Task, Tasks
+from infrastructure.services.faults import pause_s, problem_of
 
 React: TypeAlias = Callable[[Sequence[Recorded[DomainEvent]]], Awaitable[None]]
 
 CHUNK = 100
 """Events that a service is given at a time."""
 LEASE_S = 60.0
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 600.0
 
-_log = structlog.get_logger(__name__)
 _reacted = Counter("ordertrail_service_events", "Events reacted to", ["service"])
-_failed = Counter("ordertrail_service_failures", "Reactions that came to nothing", ["service"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,20 +88,19 @@ class Reactions:
         problem = None if entry is None else await self._try([entry])
         if problem is None:
             await self._tasks.done(task)
-            return
-        pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(task.tries, 20))
-        await self._tasks.put_off(task, seconds=pause_s, problem=problem)
+        else:
+            await self._tasks.put_off(task, seconds=pause_s(task.tries), problem=problem)
 
     async def _try(self, entries: Sequence[LogEntry]) -> str | None:
         """React; give why it came to nothing. Raises UnavailableError."""
-        try:
-            await self._service.react(self._reader.open(entries, open_sealed=False))
-        except UnavailableError:
-            raise
-        except Exception as error:  # noqa: BLE001 - the one place where a reaction's fault is caught
-            first, last = entries[0].position, entries[-1].position
-            _failed.labels(self._service.name).inc()
-            _log.exception("reaction_failed", first=first, last=last)
-            return f"{type(error).__name__}: {error}"
+        return await problem_of(
+            self._react(entries),
+            service=self._service.name,
+            failed="reaction_failed",
+            first=entries[0].position,
+            last=entries[-1].position,
+        )
+
+    async def _react(self, entries: Sequence[LogEntry]) -> None:
+        await self._service.react(self._reader.open(entries, open_sealed=False))
         _reacted.labels(self._service.name).inc(len(entries))
-        return None

@@ -47,7 +47,7 @@ def retry(
     subject: Subject = "",
     dry_run: DryRun = False,
 ) -> None:
-    """Try again now what is stuck or failed: steps, and calls and reactions that keep failing."""
+    """Try again now what is stuck or failed: steps, calls, reactions and timers."""
     load_environment()
     _check_step(step)
     asyncio.run(_retry(_Wanted(order, step, subject), dry_run=dry_run))

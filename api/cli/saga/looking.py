@@ -46,7 +46,7 @@ def list_sagas(
     ] = False,
     most: Most = MOST,
 ) -> None:
-    """List orders under way, the newest first, and calls and reactions that keep failing."""
+    """List orders under way, the newest first, and calls, reactions and timers that fail."""
     from domain.errors import UnavailableError
 
     load_environment()

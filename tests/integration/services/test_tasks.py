@@ -1,6 +1,6 @@
 """The table of tasks, on a real database: a lease is one taker's, and runs out by itself."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -10,7 +10,7 @@ import pytest
 from psycopg_pool import AsyncConnectionPool
 
 from domain.ids import OrderId
-from infrastructure.postgres.tasks import LONGEST_PROBLEM, Tasks
+from infrastructure.postgres.tasks import LONGEST_PROBLEM, Task, Tasks
 
 QUEUE, LONG_S, OVER_S = "test.tasks", 60.0, -1.0
 ORDER = OrderId(uuid4())
@@ -91,6 +91,36 @@ async def test_what_is_wanted_sooner_while_it_is_taken_outlives_its_taker(tasks:
     [taken] = await tasks.take(QUEUE, lease_s=LONG_S, limit=1)
     await tasks.sooner(QUEUE, [("a", ORDER, PAST)])
     await tasks.done(taken)
+    assert await take(tasks) == ["a"]
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda tasks, taken: tasks.done(taken),
+        lambda tasks, taken: tasks.again(taken, FUTURE + timedelta(days=1)),
+        lambda tasks, taken: tasks.put_off(taken, seconds=172_800, problem="late"),
+    ],
+    ids=["done", "again", "put off"],
+)
+async def test_what_is_wanted_after_its_lease_while_it_is_taken_is_not_slept_in(
+    tasks: Tasks, end: Callable[[Tasks, Task], Awaitable[None]]
+) -> None:
+    """It comes due when the lease ends, and not before: one who works on it is enough."""
+    await tasks.put(QUEUE, [("a", ORDER, PAST)])
+    [taken] = await tasks.take(QUEUE, lease_s=LONG_S, limit=1)
+    await tasks.sooner(QUEUE, [("a", ORDER, FUTURE)])
+    await end(tasks, taken)
+    [after] = await tasks.of_order(ORDER)
+    assert taken.due_at - timedelta(seconds=1) < after.due_at < taken.due_at
+    assert await take(tasks) == []
+
+
+async def test_what_is_wanted_after_its_lease_ran_out_is_not_slept_in_either(tasks: Tasks) -> None:
+    await tasks.put(QUEUE, [("a", ORDER, PAST)])
+    [late] = await tasks.take(QUEUE, lease_s=OVER_S, limit=1)
+    await tasks.sooner(QUEUE, [("a", ORDER, FUTURE)])
+    await tasks.done(late)
     assert await take(tasks) == ["a"]
 
 

@@ -135,7 +135,8 @@ class Town:
         done = await work
         if self.patient:
             calls = (one for one in asyncio.all_tasks() if one.get_name().startswith(CALLS))
-            await asyncio.gather(*calls)
+            # One that was cut off may still be ending; who waits for it would be cut off with it.
+            await asyncio.gather(*(one for one in calls if not one.cancelling()))
         return done
 
     async def _await_tasks(self) -> bool:
