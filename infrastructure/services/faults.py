@@ -16,9 +16,7 @@ from domain.errors import UnavailableError
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 600.0
 
 _log = structlog.get_logger(__name__)
-_failed = Counter(
-    "ordertrail_service_failures", "Reactions and timers that came to nothing", ["service"]
-)
+_failed = Counter("ordertrail_service_failures", "What came to nothing for an order", ["service"])
 
 
 async def problem_of(
@@ -37,11 +35,16 @@ async def problem_of(
         await work
     except UnavailableError:
         raise
-    except Exception as error:  # noqa: BLE001 - the one place where an order's fault is caught
-        _failed.labels(service).inc()
-        _log.exception(failed, first=first, last=last)
-        return f"{type(error).__name__}: {error}"
+    except Exception as error:  # noqa: BLE001 - an order's fault is its own
+        return note(error, service=service, failed=failed, first=first, last=last)
     return None
+
+
+def note(error: Exception, *, service: str, failed: str, first: object, last: object) -> str:
+    """Count and log a fault that was just caught; give it as a task's problem."""
+    _failed.labels(service).inc()
+    _log.exception(failed, first=first, last=last)
+    return f"{type(error).__name__}: {error}"
 
 
 def pause_s(tries: int) -> float:

@@ -17,7 +17,7 @@ from prometheus_client import Counter
 from commands.payment.calls import Asked, NotYetError, make_call
 from commands.payment.gateway import GatewayUnknownError, PaymentGateway
 from commands.ports import StreamUnreadableError
-from domain.errors import DomainError
+from domain.errors import DomainError, UnavailableError
 from domain.ids import OrderId, payment_stream
 from domain.order.events import OrderPlaced
 from domain.payment.open_calls import Authorize, Call, open_calls
@@ -25,6 +25,7 @@ from domain.payment.state import PAYMENT, Outcome, Payment
 from infrastructure.event_store.order_reader import OrderReader, UnreadableEventError
 from infrastructure.postgres import tasks as tasks_table
 from infrastructure.postgres.tasks import Task
+from infrastructure.services.faults import note
 from infrastructure.services.run import Parts
 
 CALLS = "payment.calls"
@@ -109,6 +110,11 @@ class Calls:
             return
         except TimeoutError:
             problem = _unknown(task, TimeoutError())
+        except UnavailableError:
+            raise
+        except Exception as error:  # noqa: BLE001 - it holds up no other order's call
+            what = "payment_call_failed"
+            problem = note(error, service="payment", failed=what, first=task.key, last=task.key)
         if problem is None:
             await self._tasks.done(task)
         else:

@@ -12,7 +12,7 @@ from tests.agreement import assert_agreement, read_books
 from tests.integration.services.town import Town
 
 
-class CutOffError(Exception):
+class CutOffError(BaseException):
     """What a process dies of, as far as a test goes."""
 
 

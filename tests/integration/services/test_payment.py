@@ -1,5 +1,7 @@
 """The payment service on a real database and the sandbox's ledger: each odd way that money goes."""
 
+from typing import Any
+
 import psycopg
 import pytest
 
@@ -244,6 +246,30 @@ async def test_what_can_not_be_paid_any_more_is_held_and_stuck_at_once(
         stuck = [one for one in file.fulfilment.state.steps if one.condition is Condition.STUCK]
         assert [(one.step, one.reason) for one in stuck] == [(Step.CAPTURE, "refused")]
         assert await town.parts.tasks.failing(tries=1, limit=9) == []
+
+
+async def test_a_fault_that_nobody_foresaw_holds_up_no_other_call(
+    settings: Settings, gateway: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authorize = gateway.sandbox.authorize
+
+    async def fails(*, token: str, **what: Any) -> Any:
+        if token == "tok_bad":
+            raise KeyError("amount")
+        return await authorize(token=token, **what)
+
+    monkeypatch.setattr(gateway.sandbox, "authorize", fails)
+    async with open_town(settings) as town:
+        await stock(town.ports, A=5)
+        await place(town.ports, "tok_bad", A=1)
+        well = await place(town.ports, A=1)
+
+        async def confirmed() -> bool:
+            return await status(town, well) == "confirmed"
+
+        await town.until(confirmed)
+        [failing] = await town.parts.tasks.failing(tries=1, limit=9)
+        assert (failing.queue, failing.problem) == (CALLS, "KeyError: 'amount'")
 
 
 async def test_who_does_not_answer_in_time_after_charging_has_charged_once(
