@@ -50,7 +50,7 @@ from projections.ports import QueryPorts
 
 Check: TypeAlias = Callable[[], Awaitable[None]]
 """Returns if the part answers, raises if it does not."""
-LAG_TIMEOUT_S = 0.5
+LAG_TIMEOUT_S = 1.0
 CONNECT_TIMEOUT_S = 5
 
 

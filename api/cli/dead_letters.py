@@ -107,9 +107,9 @@ def _chosen(
 ) -> "Sequence[OrderId]":
     if not orders:
         return [letter.order_id for letter in islice(letters.all(), most)]
-    if len(orders) > most:
-        fail(f"{len(orders)} orders are more than --most {most}")
     chosen = list(dict.fromkeys(find_order(reader, order) for order in orders))
+    if len(chosen) > most:
+        fail(f"{len(chosen)} orders are more than --most {most}")
     missing = [order_id for order_id in chosen if letters.find(order_id) is None]
     if missing:
         fail(f"not parked: {', '.join(map(str, missing))}")
