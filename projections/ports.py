@@ -157,9 +157,7 @@ class OrderViews(Protocol):
     async def list(self, query: OrderQuery) -> OrderPage:
         """Give one page from the read models, newest first.
 
-        Raises:
-            DomainError: `bad_cursor`, where `after` is no sort key of this adapter's making.
-            ViewsUnavailableError: the read models can't be reached.
+        Raises ViewsUnavailableError where the read models can't be reached.
         """
         ...
 

@@ -89,8 +89,13 @@ def _ghosts(
 def _keys(parts: Parts, generation: int) -> Iterator[tuple[int, str, str]]:
     """Give partition, kind and name of each key."""
     for key in Generations(parts.client, parts.partitions).keys(generation):
-        tag, _, kind, *name = key.decode().split(":", 3)
+        tag, _, kind, *name = _shown(key).split(":", 3)
         yield int(tag.strip("{}").removeprefix("order-")), kind, "".join(name)
+
+
+def _shown(value: bytes) -> str:
+    """Write a key or an entry, whatever somebody has put there."""
+    return value.decode("utf-8", "backslashreplace")
 
 
 def _order(name: str) -> OrderId | None:
@@ -110,16 +115,16 @@ def _misplaced(
 ) -> list[Difference]:
     walk = parts.client.register_script(script("strays"))
     found: list[Difference] = []
-    after = ""
+    after: str | bytes = ""
     while names:
         pairs = [text for n, name in enumerate(names) for text in (name, "" if n else after)]
         answer: Any = walk(
             keys=[layout.generation_prefix(partition, generation)], args=[AT_A_TIME, *pairs]
         )
         done, rest, *entries = answer
-        names, after = names[done:], bytes(rest).decode()
+        names, after = names[done:], bytes(rest)
         found += [
-            Difference(None, f"{entry.decode()} stands in the list {name.decode()} without reason")
+            Difference(None, f"{_shown(entry)} stands in the list {_shown(name)} without reason")
             for name, entry in zip(entries[::2], entries[1::2], strict=True)
         ]
     return found

@@ -7,12 +7,12 @@ looked at.
 
 import heapq
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
 import redis.asyncio
 
-from domain.errors import DomainError
 from domain.ids import OrderId
 from infrastructure.redis import layout
 from infrastructure.redis.layout import StoredDocument
@@ -34,7 +34,7 @@ class OrderLists:
         self._reads = reads
 
     async def page(self, query: OrderQuery) -> OrderPage:
-        """Give one page. Raises DomainError: `bad_cursor`."""
+        """Give one page. Entries that are no sort keys are passed over."""
         while True:
             as_of = await self._reads.as_of_position()
             generation = self._reads.generation
@@ -50,7 +50,8 @@ class OrderLists:
         # One more than asked for tells whether there is a next page.
         while len(found) < at_once and looked_at < MOST_LOOKED_AT and not is_over:
             keys = await self._page_of_keys(generation, name, _range(query, after), at_once)
-            values = await self._gather_documents(generation, map(_order_id, keys))
+            order_ids = [one for one in map(_order_id, keys) if one is not None]
+            values = await self._gather_documents(generation, order_ids)
             found += [one for one in map(layout.decode, values) if matches(one.header.lists, query)]
             looked_at += len(keys)
             is_over = len(keys) < at_once
@@ -75,7 +76,8 @@ class OrderLists:
                 )
             shards: Any = await pipeline.execute()
         merged = heapq.merge(*([bytes(key) for key in shard] for shard in shards), reverse=True)
-        return [key.decode() for key, _ in zip(merged, range(limit), strict=False)]
+        found = islice(merged, limit)
+        return [key.decode("utf-8", "replace") for key in found]  # whatever somebody put there
 
     async def _gather_documents(
         self, generation: int, order_ids: Iterable[OrderId]
@@ -95,11 +97,11 @@ def _body(stored: StoredDocument) -> bytes:
     return OUT_OF_DATE + stored.body[1:] if stored.header.parked else stored.body
 
 
-def _order_id(sort_key: str) -> OrderId:
+def _order_id(sort_key: str) -> OrderId | None:
     try:
         return OrderId(UUID(sort_key.rpartition(".")[2]))
-    except ValueError as error:
-        raise DomainError("bad_cursor", "not a cursor of this list") from error
+    except ValueError:
+        return None
 
 
 def _range(query: OrderQuery, after: str | None) -> tuple[str, str]:

@@ -1,7 +1,8 @@
 """Fold one order from the event store and write it over what every fed generation has of it.
 
-A document that has gone past the fold meanwhile is left to the projector, which is newer. One that
-no event stands behind is removed: what was read before the log was asked can't be of a new order.
+What is in Redis is read before the log is asked: so a document that is further than its fold is of
+events that the log hasn't, as after a restore, and is written over; and one that no event stands
+behind is removed. What the projector writes in between is not written over.
 """
 
 from collections.abc import Mapping, Sequence
@@ -53,7 +54,9 @@ def refold(reader: OrderReader, writer: ShardWriter, order_id: OrderId) -> Refol
             if document is None:
                 return _remove(writer, order_id, read)
             found = _found(writer, read, document)
-            writer.apply([Step(one, _changes(stored, document)) for one, stored in read.items()])
+            writer.apply(
+                [Step(one, [Change(stored, document, relist=True)]) for one, stored in read.items()]
+            )
         except (DocumentMovedError, FedChangedError):
             continue
         return found
@@ -88,24 +91,15 @@ def _remove(
     return found
 
 
-def _changes(stored: StoredDocument | None, document: OrderDocument) -> list[Change]:
-    newer = stored is not None and stored.position > document.position
-    return [] if newer else [Change(stored, document, relist=True)]
-
-
 def _found(
     writer: ShardWriter, read: Mapping[int, StoredDocument | None], document: OrderDocument
 ) -> Refolded:
-    if None in read.values():
+    stored = [one for one in read.values() if one is not None]
+    if len(stored) < len(read):
         return Refolded.MISSING
     right, header = layout.encode(document)
-    current = {
-        generation: stored
-        for generation, stored in read.items()
-        if stored is not None and stored.position <= document.position
-    }
-    if any(layout.encode_stored(stored) != right for stored in current.values()):
+    if any(layout.encode_stored(one) != right for one in stored):
         return Refolded.DIFFERENT
-    if not all(writer.is_listed(generation, header) for generation in current):
+    if not all(writer.is_listed(generation, header) for generation in read):
         return Refolded.UNLISTED
     return Refolded.RIGHT

@@ -1,6 +1,7 @@
 """A value in Redis that no code of ours wrote is as good as none, and is written over."""
 
 import asyncio
+from typing import Any
 
 import pytest
 import redis.asyncio
@@ -64,6 +65,20 @@ async def test_one_order_is_folded_anew_over_it(pipeline: Pipeline) -> None:
     shard = pipeline.generations.shards[partition]
     assert refold(pipeline.reader, shard, placed.order_id) is Refolded.DIFFERENT
     assert pipeline.assert_views_equal_folds() == 1
+
+
+async def test_one_order_that_is_further_than_the_log_is_folded_anew(pipeline: Pipeline) -> None:
+    """As after PostgreSQL was restored to an earlier time, and Redis not."""
+    with pipeline.relay(), pipeline.projector():
+        placed = await pipeline.place(0)
+        await asyncio.to_thread(pipeline.await_complete, placed.position)
+    partition = layout.partition_of(placed.order_id, pipeline.kafka.order_partitions)
+    key = layout.document_key(placed.order_id, pipeline.kafka.order_partitions, 1)
+    value: Any = pipeline.redis.get(key)
+    pipeline.redis.set(key, b"9".zfill(layout.POSITION_DIGITS) + value[layout.POSITION_DIGITS :])
+    shard = pipeline.generations.shards[partition]
+    assert refold(pipeline.reader, shard, placed.order_id) is Refolded.DIFFERENT
+    assert pipeline.redis.get(key) == value
 
 
 async def test_a_list_entry_that_was_lost_is_there_again_after_one_order_is_folded_anew(

@@ -79,6 +79,17 @@ async def test_a_document_under_no_orders_id_is_named(pipeline: Pipeline, name: 
     assert await asyncio.to_thread(verify, pipeline) == [named]
 
 
+async def test_what_is_not_even_text_is_named(pipeline: Pipeline) -> None:
+    with pipeline.relay(), pipeline.projector():
+        await place_some(pipeline, 3)
+    pipeline.redis.set(f"{layout.generation_prefix(2, 1)}document:".encode() + b"\xff", b"whatever")
+    pipeline.redis.zadd(layout.list_key(3, 1, "all"), {b"\xff\xfe": 0})
+    assert sorted(await asyncio.to_thread(verify, pipeline)) == [
+        r"'\\xff' has a document, and is no order's id",
+        r"\xff\xfe stands in the list all without reason",
+    ]
+
+
 async def test_a_document_in_the_wrong_shard_is_named_and_removed(pipeline: Pipeline) -> None:
     with pipeline.relay(), pipeline.projector():
         answers = await place_some(pipeline, 3)
