@@ -264,7 +264,6 @@ def service_meter(settings: Settings) -> ServiceMeter:
             client,
             asking,
             kafka.order_topic,
-            kafka.order_partitions,
             SERVICES,
             timeout_s=LAG_TIMEOUT_S,
         ),

@@ -2,44 +2,53 @@
 
 from collections.abc import Mapping, Sequence
 
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, TopicPartition
+from confluent_kafka import (
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    KafkaError,
+    KafkaException,
+    TopicPartition,
+)
 from confluent_kafka.admin import AdminClient
 
-from infrastructure.kafka import ends
+from infrastructure.kafka import ends, offsets, topics
 
 
 def messages_left(
     client: AdminClient,
     asking: Consumer,
     topic: str,
-    partitions: int,
     groups: Sequence[str],
     *,
     timeout_s: float,
 ) -> Mapping[str, int]:
     """Count the messages of a topic behind each group's committed offsets.
 
-    A group that has committed nothing, or more than there is because the topic was wiped since,
-    has all of a partition before it.
+    A group that has committed nothing of this incarnation of the topic, or more than there is
+    because messages were lost, has all of a partition before it.
 
     Raises:
         KafkaException: Kafka is away, or there is no such topic.
     """
-    places = [TopicPartition(topic, number) for number in range(partitions)]
+    now = topics.find_topic(client, topic, timeout_s=timeout_s)
+    if now is None:
+        raise KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART))
+    places = [TopicPartition(topic, number) for number in range(now.partitions)]
     asked_groups = {
         group: client.list_consumer_group_offsets(
             [ConsumerGroupTopicPartitions(group, places)], request_timeout=timeout_s
         )[group]
         for group in groups
     }
-    last = ends.read_ends(asking, topic, partitions, timeout_s=timeout_s)
+    last = ends.read_ends(asking, topic, now.partitions, timeout_s=timeout_s)
     return {
         group: sum(
-            _left(one.offset, last[one.partition]) for one in asked.result().topic_partitions
+            _left(offsets.taken(now, one), last[one.partition])
+            for one in asked.result().topic_partitions
         )
         for group, asked in asked_groups.items()
     }
 
 
-def _left(committed: int, end: int) -> int:
-    return end - committed if 0 <= committed <= end else end
+def _left(taken: int, end: int) -> int:
+    return end - taken if taken <= end else end
