@@ -17,7 +17,7 @@ from prometheus_client import Counter, Gauge
 
 from infrastructure.event_store.mapper import LogEntry
 from infrastructure.kafka import messages, topics
-from infrastructure.kafka.offsets import Offsets
+from infrastructure.kafka.groups import group_name
 from infrastructure.kafka.topics import TopicChangedError
 from infrastructure.processes.worker import Health
 from infrastructure.settings import KafkaSettings
@@ -56,8 +56,9 @@ async def consume(
     consumer = Consumer(
         {
             "bootstrap.servers": kafka.kafka_bootstrap,
-            "group.id": group,
+            "group.id": group_name(group, topic),
             "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
             "auto.offset.reset": "earliest",
             "partition.assignment.strategy": "cooperative-sticky",
             "allow.auto.create.topics": False,
@@ -68,7 +69,6 @@ async def consume(
             "log_level": 2,
         }
     )
-    offsets = Offsets(consumer, topic)
     # One thread: librdkafka calls back about rebalances from within `consume`.
     with ThreadPoolExecutor(1, thread_name_prefix=f"{group}-consumer") as thread:
         loop = asyncio.get_running_loop()
@@ -79,25 +79,26 @@ async def consume(
             return [] if first is None else [first, *consumer.consume(BATCH - 1, 0.0)]
 
         try:
-            offsets.subscribe()
+            consumer.subscribe([kafka.order_topic])
             _log.info("consumer_active", group=group, topic=str(topic))
             committed_at = checked_at = time.monotonic()
             while not stopping.is_set():
                 batch = await loop.run_in_executor(thread, take)
                 entries = _entries(batch, group)
                 await handle(entries)
-                offsets.handled(batch)
+                for message in batch:
+                    consumer.store_offsets(message)
                 health.good()
                 now = time.monotonic()
                 if now - committed_at > COMMIT_EVERY_S:
                     committed_at = now
-                    await loop.run_in_executor(thread, offsets.commit)
+                    await loop.run_in_executor(thread, _commit, consumer)
                 if now - checked_at > CHECK_EVERY_S:
                     checked_at = now
                     found = await asyncio.to_thread(topics.find_topic, admin, kafka.order_topic)
                     if found != topic:
                         raise TopicChangedError(f"{topic} is now {found}")
-            await loop.run_in_executor(thread, offsets.commit)
+            await loop.run_in_executor(thread, _commit, consumer)
         finally:
             await loop.run_in_executor(thread, consumer.close)
 
@@ -116,3 +117,17 @@ def _entries(batch: Sequence[Message], group: str) -> Sequence[LogEntry]:
     if entries:
         _position.labels(group).set(max(entry.position for entry in entries))
     return entries
+
+
+def _commit(consumer: Consumer) -> None:
+    try:
+        consumer.commit(asynchronous=False)
+    except KafkaException as error:
+        # Nothing new, or a rebalance came first: it is handled again, which nobody minds.
+        if error.args[0].name() not in (
+            "_NO_OFFSET",
+            "ILLEGAL_GENERATION",
+            "REBALANCE_IN_PROGRESS",
+            "UNKNOWN_MEMBER_ID",
+        ):
+            raise

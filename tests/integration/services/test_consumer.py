@@ -4,13 +4,13 @@ import asyncio
 import secrets
 import threading
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import Producer
 
 from domain.ids import OrderId, order_stream
 from infrastructure.event_store.mapper import LogEntry
@@ -61,12 +61,6 @@ class Group:
         admin, name = topics.admin(self.kafka.kafka_bootstrap), self.kafka.order_topic
         admin.delete_topics([name])[name].result()
 
-    def commit(self, offset: int, metadata: str = "") -> None:
-        settings = {"bootstrap.servers": self.kafka.kafka_bootstrap, "group.id": self.name}
-        place = TopicPartition(self.kafka.order_topic, 0, offset, metadata)
-        with closing(Consumer(settings)) as committing:
-            committing.commit(offsets=[place], asynchronous=False)
-
     @asynccontextmanager
     async def consuming(self, *, until: int) -> AsyncIterator["asyncio.Task[None]"]:
         """Run a consumer, and wait until it has taken the event at a position.
@@ -113,16 +107,6 @@ async def test_what_was_handled_is_not_handed_over_again(group: Group) -> None:
         assert group.handled == [6]
 
 
-@pytest.mark.parametrize("metadata", ["", "another/order-events/another"])
-async def test_an_offset_of_another_topic_or_of_none_that_is_named_begins_at_the_beginning(
-    group: Group, metadata: str
-) -> None:
-    await asyncio.to_thread(group.make_topic, 5)
-    await asyncio.to_thread(group.commit, 3, metadata)
-    async with group.consuming(until=5):
-        assert group.handled == [1, 2, 3, 4, 5]
-
-
 async def test_a_topic_made_anew_under_a_frozen_service_is_handled_from_its_beginning(
     group: Group, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -156,22 +140,3 @@ async def test_a_service_under_which_the_topic_is_made_anew_begins_again(
         await make_anew()
     async with group.consuming(until=8):
         assert group.handled == [*range(1, 9)]
-
-
-async def test_a_consumer_that_is_not_told_what_is_committed_fails_and_skips_nothing(
-    group: Group, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Forgetful(Consumer):
-        def committed(self, *_: object, **__: object) -> list[TopicPartition]:
-            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
-
-    await asyncio.to_thread(group.make_topic, 5)
-    await asyncio.to_thread(group.commit, 3)
-    with monkeypatch.context() as forgetting:
-        forgetting.setattr(consumer, "Consumer", Forgetful)
-        with pytest.raises(KafkaException, match="_TIMED_OUT"):
-            async with group.consuming(until=5):
-                pass
-    assert group.handled == []
-    async with group.consuming(until=5):
-        assert group.handled == [1, 2, 3, 4, 5]
