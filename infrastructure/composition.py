@@ -31,8 +31,8 @@ from infrastructure.event_store.recorder import EventLogRecorder, open_datastore
 from infrastructure.event_store.sealing import DataKeys, read_master_key
 from infrastructure.event_store.stock_levels import EventStoreStockLevels
 from infrastructure.event_store.store import PostgresEventStore, open_event_store
-from infrastructure.kafka import ends, topics
-from infrastructure.kafka.groups import messages_left
+from infrastructure.kafka import topics
+from infrastructure.kafka.groups import Groups
 from infrastructure.observability.lag import NO_TOPIC, LagMeter
 from infrastructure.observability.service_lag import SERVICES, ServiceMeter
 from infrastructure.payments.sandbox import open_sandbox
@@ -257,18 +257,8 @@ def lag_meter(settings: Settings) -> LagMeter:
 def service_meter(settings: Settings) -> ServiceMeter:
     """Wire what tells how far the services are behind; it connects when it is asked."""
     kafka = settings.kafka
-    client, asking = topics.admin(kafka.kafka_bootstrap), ends.reader(kafka.kafka_bootstrap)
-    return ServiceMeter(
-        settings.store.postgres_url.get_secret_value(),
-        lambda: messages_left(
-            client,
-            asking,
-            kafka.order_topic,
-            kafka.order_partitions,
-            SERVICES,
-            timeout_s=LAG_TIMEOUT_S,
-        ),
-    )
+    groups = Groups(kafka.kafka_bootstrap, kafka.order_topic, SERVICES, timeout_s=LAG_TIMEOUT_S)
+    return ServiceMeter(settings.store.postgres_url.get_secret_value(), groups.messages_left)
 
 
 def checks(settings: Settings) -> Mapping[str, Check]:

@@ -17,13 +17,13 @@ LEAST_S = 0.05
 """For a partition, where those before it took all of the time."""
 
 
-def reader(bootstrap: str) -> Consumer:
-    """Make what asks for ends; it consumes nothing.
+def reader(bootstrap: str, group: str = "ordertrail-ends") -> Consumer:
+    """Make what asks for ends, and for what a group has committed; it consumes nothing.
 
     Not the admin client's `list_offsets`: librdkafka 2.16 once ended the process in it, by an
     assertion (`rd_kafka_admin_response_parse`).
     """
-    settings = {"bootstrap.servers": bootstrap, "group.id": "ordertrail-ends", "log_level": 2}
+    settings = {"bootstrap.servers": bootstrap, "group.id": group, "log_level": 2}
     return Consumer({**settings, "enable.auto.commit": False})
 
 

@@ -3,10 +3,15 @@
 Rule: what it has not said to be acknowledged, it has not published. It tells only whether all
 that it was given is acknowledged: between two such moments messages of one partition can't be
 lost or overtaken, but one partition may be ahead of another.
+
+What was acknowledged must be there: whenever it looks where the partitions end, each must have
+what it had before, and all that was sent since. So a loss is noticed before a position is stored
+on top of it, however much was sent meanwhile.
 """
 
 import time
 from collections.abc import Sequence
+from typing import NoReturn
 from zlib import crc32
 
 import msgspec
@@ -62,6 +67,9 @@ class Publisher:
         self._topic, self._stock_topic = kafka.order_topic, kafka.stock_topic
         self._checked_at = -CHECK_TOPIC_S
         self._ends: Sequence[int] = ()
+        # The topic of orders first, as in `_ends`.
+        self._places = {self._topic: 0, self._stock_topic: published.orders.partitions}
+        self._sent = self._nothing_sent()
         self._ends_reader = ends.reader(kafka.kafka_bootstrap)
         self._refused: list[KafkaError] = []
         self._producer = Producer({"bootstrap.servers": kafka.kafka_bootstrap, **PRODUCER})
@@ -117,17 +125,31 @@ class Publisher:
             raise DeliveryError(str(self._refused[0]))
         return left == 0
 
-    def read_ends(self) -> Sequence[int]:
-        """Give where the partitions end; from now on none may end before that.
-
-        Raises KafkaException where Kafka is away, or a topic is gone.
-        """
-        self.expect(self._ask_ends())
+    @property
+    def ends(self) -> Sequence[int]:
+        """Where the partitions ended when all was acknowledged last: none may end before that."""
         return self._ends
 
     def expect(self, at_least: Sequence[int]) -> None:
-        """Have the next check see whether the partitions end there, or behind."""
+        """Say where the partitions ended before this began."""
         self._ends = at_least
+
+    def read_ends(self) -> Sequence[int]:
+        """Give where the partitions end, if they have all that they must have.
+
+        Raises:
+            TopicChangedError: they have lost messages, and the topics are removed; or are others.
+            KafkaException: Kafka is away, or a topic is gone.
+        """
+        settled = not self.unacknowledged and not self._refused
+        now = self._ask_ends()
+        sent = self._sent if settled else self._nothing_sent()
+        least = [end + more for end, more in zip(self._ends, sent, strict=False)]
+        if ends.have_shrunk(least, now):
+            self._remove(least, now)
+        if settled:
+            self._ends, self._sent = now, self._nothing_sent()
+        return now
 
     def check_topic(self) -> None:
         """Make sure, at first and every few seconds, that Kafka has what it had.
@@ -139,14 +161,22 @@ class Publisher:
         if time.monotonic() - self._checked_at < CHECK_TOPIC_S:
             return
         self._checked_at = time.monotonic()
+        self._require_topics()
+        self.read_ends()
+
+    def _require_topics(self) -> None:
         found = topics.find_published(self._client, self._topic, self._stock_topic)
         if found != self.published:
             raise TopicChangedError(f"{self.published} is now {found}")
-        now = self._ask_ends()
-        if ends.have_shrunk(self._ends, now):
-            _log.error("topic_lost_messages", ended=list(self._ends), ends=list(now))
-            ends.remove(self._client, self.published)
-            raise TopicChangedError(f"{self.published} has lost messages, and is made anew")
+
+    def _remove(self, least: Sequence[int], now: Sequence[int]) -> NoReturn:
+        self._require_topics()  # ends of others are none of its business
+        _log.error("topic_lost_messages", ended=list(least), ends=list(now))
+        ends.remove(self._client, self.published)
+        raise TopicChangedError(f"{self.published} has lost messages, and is made anew")
+
+    def _nothing_sent(self) -> list[int]:
+        return [0] * (self.published.orders.partitions + self.published.stock.partitions)
 
     def _ask_ends(self) -> Sequence[int]:
         return [
@@ -174,6 +204,7 @@ class Publisher:
             except BufferError:
                 self._producer.poll(ROOM_S)
             else:
+                self._sent[self._places[topic] + partition] += 1
                 return
 
     def _report(self, error: KafkaError | None, _message: Message) -> None:

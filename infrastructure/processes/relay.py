@@ -5,8 +5,13 @@ One that is frozen loses its session to a standby; thawed, it may publish what i
 which consumers know already by stream and version.
 Events may be published again after a crash, never skipped, never out of order for a key.
 The position belongs to one incarnation of the topics: another one is published from the
-beginning. One that has lost messages is made anew. The lock, the reads and the position share one
-session: who has lost the lock can't move the position.
+beginning. The lock, the reads and the position share one session: who has lost the lock can't move
+the position.
+
+A topic that has lost messages is made anew. To notice that, where the partitions end is stored
+with the position, also at the start, before and after its checkpoint. What is sent after that and
+lost with a relay that is killed needs no noticing: it is sent once more, with a checkpoint before
+it, so nothing new comes to stand where consumers have already read.
 """
 
 import threading
@@ -94,7 +99,6 @@ class Relay:
             mark = _read_mark(session, str(published))
             with closing(Publisher(self._kafka, published, client)) as publisher:
                 publisher.expect(mark.ends)
-                publisher.check_topic()
                 _Follower(session, publisher, health, mark.position).follow(stopping)
 
     def _published(self, client: AdminClient) -> Published:
@@ -138,13 +142,15 @@ class _Follower:
         self._incarnation = str(publisher.published)
         self._marked = self._sent = position
         self._marked_at = 0.0
+        self._ends: Sequence[int] = ()
         self._first_sent: list[LogEntry] = []
 
     def follow(self, stopping: threading.Event) -> None:
         _log.info("relay_active", topic=self._incarnation, position=self._marked)
+        self._store_mark()  # before anything is sent: what Kafka has by now, it must keep
         self._mark()
         while not stopping.is_set():
-            if self._sent != self._marked and self._mark_in_s() <= 0:
+            if self._is_news() and self._mark_in_s() <= 0:
                 self._mark()
             elif self._publisher.unacknowledged >= MOST_UNACKNOWLEDGED:
                 self._publisher.wait(ROOM_S)
@@ -152,8 +158,12 @@ class _Follower:
                 self._rest()
             self._health.good()
             self._publisher.check_topic()
-        if self._publisher.wait(LAST_WORDS_S):
+        if self._sent != self._marked and self._publisher.wait(LAST_WORDS_S):
             self._store_mark()
+
+    def _is_news(self) -> bool:
+        """Whether more was sent than is marked; also by a relay that was frozen, and is awake."""
+        return self._sent != self._marked or self._publisher.ends != self._ends
 
     def _publish(self) -> bool:
         """Send the next entries; False if these were the last ones there are."""
@@ -191,10 +201,9 @@ class _Follower:
         self._store_mark()
 
     def _store_mark(self) -> None:
+        self._ends = self._publisher.read_ends()
+        _write_mark(self._session, self._incarnation, _Mark(self._sent, self._ends))
         if self._sent != self._marked:
-            _write_mark(
-                self._session, self._incarnation, _Mark(self._sent, self._publisher.read_ends())
-            )
             self._tell()
             self._marked_at = time.monotonic()
         self._marked = self._sent

@@ -1,7 +1,8 @@
 """A consumer group that hands batches of events to an async handler, and commits after it.
 
 At least once: what was handled is committed to Kafka every so often, so after a crash, a
-rebalance or a wiped Kafka it comes again. Handlers must not mind.
+rebalance or a wiped Kafka it comes again. Handlers must not mind. What is committed counts for the
+topic that was read only: one that was made anew is read from its beginning.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from prometheus_client import Counter, Gauge
 
 from infrastructure.event_store.mapper import LogEntry
 from infrastructure.kafka import messages, topics
+from infrastructure.kafka.groups import group_name
 from infrastructure.kafka.topics import TopicChangedError
 from infrastructure.processes.worker import Health
 from infrastructure.settings import KafkaSettings
@@ -54,7 +56,7 @@ async def consume(
     consumer = Consumer(
         {
             "bootstrap.servers": kafka.kafka_bootstrap,
-            "group.id": group,
+            "group.id": group_name(group, topic),
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
             "auto.offset.reset": "earliest",

@@ -3,7 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
@@ -11,6 +13,8 @@ from confluent_kafka import Consumer, TopicPartition
 from commands.inventory.allocate import INVENTORY
 from commands.payment.request import PAYMENTS
 from infrastructure import composition
+from infrastructure.kafka.groups import group_name
+from infrastructure.kafka.topics import Incarnation
 from infrastructure.observability import service_lag
 from infrastructure.observability.service_lag import QUEUES, SERVICES, QueueLag, ServiceMeter
 from infrastructure.postgres.tasks import Tasks
@@ -18,6 +22,7 @@ from infrastructure.services import fulfilment, payment_calls
 from infrastructure.settings import Settings
 from tests.integration.pipeline.conftest import WAIT_S, Pipeline
 from tests.integration.pipeline.test_lag import settings_of
+from tests.integration.pipeline.test_relay_marks import incarnation
 
 CALLS = payment_calls.CALLS
 
@@ -65,11 +70,16 @@ async def test_what_a_group_has_not_committed_is_its_lag(
     assert count >= 3  # checkpoints are messages too
     assert before == dict.fromkeys(SERVICES, count)
 
-    commit_all(pipeline, "payment")
+    # Taken of the topic that was there before, under the same name: nothing of what is there now.
+    commit_all(pipeline, "payment", replace(incarnation(pipeline), topic_id=str(uuid4())))
+    assert messages(meter) == before
+
+    commit_all(pipeline, "payment", incarnation(pipeline))
     assert messages(meter) == {**before, "payment": 0}
 
 
-def commit_all(pipeline: Pipeline, group: str) -> None:
+def commit_all(pipeline: Pipeline, service: str, of: Incarnation) -> None:
+    group = group_name(service, of)
     settings = {"bootstrap.servers": pipeline.kafka.kafka_bootstrap, "group.id": group}
     with closing(Consumer(settings)) as consumer:
         topic = pipeline.kafka.order_topic

@@ -1,0 +1,129 @@
+"""Where Kafka's partitions end is stored before anything may depend on it, so a loss is noticed."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from typing import Any
+
+import psycopg
+import pytest
+from confluent_kafka import Producer
+
+from infrastructure.kafka import ends, messages, publisher
+from infrastructure.kafka.publisher import DeliveryError, Publisher
+
+from .conftest import WAIT_S, Pipeline
+from .test_relay_marks import (
+    await_good,
+    await_refusal,
+    await_stored,
+    incarnation,
+    published_positions,
+)
+
+
+async def test_no_checkpoint_of_a_start_lies_behind_the_ends_that_are_stored(
+    pipeline: Pipeline,
+) -> None:
+    """Lost, it would not be missed; what is published next would stand where it was read."""
+    await run_relay_once(pipeline)
+    before = ends_in_kafka(pipeline)
+    with pipeline.relay() as health:
+        await asyncio.to_thread(await_good, health)
+    assert sum(ends_in_kafka(pipeline)) > sum(before)
+    assert stored_ends(pipeline) == ends_in_kafka(pipeline)
+
+
+async def test_what_kafka_has_when_a_relay_starts_is_stored_before_more_is_sent(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be from relays that were killed before they could store where that ends."""
+    await run_relay_once(pipeline)
+    publish_as_another(pipeline)
+
+    def refuse(_self: Publisher, _position: int) -> None:
+        raise DeliveryError("nothing may be sent yet")
+
+    with monkeypatch.context() as refusing, pipeline.relay():
+        refusing.setattr(Publisher, "send_checkpoint", refuse)
+        await asyncio.to_thread(await_refusal, pipeline)
+    assert stored_ends(pipeline) == ends_in_kafka(pipeline)
+
+
+async def test_what_another_relay_still_had_to_send_is_stored_too(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that was frozen has lost its place, and sends what it held when it is awake again."""
+    monkeypatch.setattr(publisher, "CHECK_TOPIC_S", 0.1)
+    with pipeline.relay() as health:
+        await asyncio.to_thread(await_good, health)
+        publish_as_another(pipeline)
+        await asyncio.to_thread(await_ends_stored, pipeline, ends_in_kafka(pipeline))
+
+
+async def test_messages_lost_are_missed_although_more_was_published_since(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With those, Kafka ends no earlier than it did when it was asked last."""
+    lost, real_ends, really_remove = 0, ends.read_ends, ends.remove
+
+    def read_less(asking: Any, topic: str, partitions: int, *, timeout_s: float) -> Sequence[int]:
+        less = lost if topic == pipeline.kafka.order_topic else 0
+        return [end - less for end in real_ends(asking, topic, partitions, timeout_s=timeout_s)]
+
+    def remove(*args: Any) -> None:
+        nonlocal lost
+        really_remove(*args)
+        lost = 0
+
+    monkeypatch.setattr(ends, "read_ends", read_less)
+    monkeypatch.setattr(ends, "remove", remove)
+    monkeypatch.setattr(publisher, "CHECK_TOPIC_S", 3_600.0)
+    with pipeline.relay():
+        await pipeline.place(0)
+        await asyncio.to_thread(await_stored, pipeline, 1)
+        before = incarnation(pipeline)
+        lost = 1
+        await pipeline.place(1)  # after it comes a checkpoint in each partition
+        await asyncio.to_thread(await_stored, pipeline, 2)
+    assert incarnation(pipeline) != before
+    assert published_positions(pipeline) == {1, 2}
+
+
+async def run_relay_once(pipeline: Pipeline) -> None:
+    await pipeline.place(0)
+    with pipeline.relay():
+        await asyncio.to_thread(await_stored, pipeline, 1)
+
+
+def publish_as_another(pipeline: Pipeline) -> None:
+    producer = Producer({"bootstrap.servers": pipeline.kafka.kafka_bootstrap})
+    for partition in range(pipeline.kafka.order_partitions):
+        headers = messages.checkpoint_headers(0)
+        producer.produce(pipeline.kafka.order_topic, b"", None, partition, headers=headers)
+    assert producer.flush(WAIT_S) == 0
+
+
+def ends_in_kafka(pipeline: Pipeline) -> list[int]:
+    kafka = pipeline.kafka
+    with closing(ends.reader(kafka.kafka_bootstrap)) as asking:
+        return [
+            end
+            for topic in (kafka.order_topic, kafka.stock_topic)
+            for end in ends.read_ends(asking, topic, kafka.order_partitions, timeout_s=WAIT_S)
+        ]
+
+
+def stored_ends(pipeline: Pipeline) -> list[int]:
+    with psycopg.connect(pipeline.store.postgres_url.get_secret_value()) as connection:
+        row = connection.execute("SELECT ends FROM relay_positions").fetchone()
+    assert row is not None
+    return list(row[0])
+
+
+def await_ends_stored(pipeline: Pipeline, wanted: Sequence[int]) -> None:
+    until = time.monotonic() + WAIT_S
+    while any(end < least for end, least in zip(stored_ends(pipeline), wanted, strict=True)):
+        assert time.monotonic() < until, pipeline.faults
+        time.sleep(0.02)
