@@ -51,6 +51,8 @@ from projections.ports import QueryPorts
 Check: TypeAlias = Callable[[], Awaitable[None]]
 """Returns if the part answers, raises if it does not."""
 LAG_TIMEOUT_S = 1.0
+REDIS_CONNECTIONS, BUSY_S = 50, 5
+"""Of a reading process, and how long to wait where all are busy."""
 CONNECT_TIMEOUT_S = 5
 
 
@@ -209,16 +211,25 @@ def redis_client(views: ViewSettings, **options: Any) -> "redis.Redis":
 
 
 def async_redis_client(views: ViewSettings, *, timeout_s: float) -> "redis.asyncio.Redis":
-    """Wire the reading side's client; it tries once more, and then says that Redis is away."""
-    make: Any = AsyncRedisCluster.from_url if views.redis_cluster else redis.asyncio.from_url
-    client: redis.asyncio.Redis = make(
-        views.redis_url.get_secret_value(),
-        protocol=3,
-        socket_timeout=timeout_s,
-        socket_connect_timeout=timeout_s,
-        retry=Retry(NoBackoff(), 1),
+    """Wire the reading side's client; it tries once more, and then says that Redis is away.
+
+    Who finds all connections busy waits for one.
+    """
+    url = views.redis_url.get_secret_value()
+    options: dict[str, Any] = {
+        "protocol": 3,
+        "socket_timeout": timeout_s,
+        "socket_connect_timeout": timeout_s,
+        "retry": Retry(NoBackoff(), 1),
+    }
+    if views.redis_cluster:
+        make: Any = AsyncRedisCluster.from_url
+        client: redis.asyncio.Redis = make(url, **options)
+        return client
+    busy = {"max_connections": REDIS_CONNECTIONS, "timeout": BUSY_S}
+    return redis.asyncio.Redis.from_pool(
+        redis.asyncio.BlockingConnectionPool.from_url(url, **busy, **options)
     )
-    return client
 
 
 def rebuild_parts(store: StoreSettings, views: ViewSettings) -> Parts:

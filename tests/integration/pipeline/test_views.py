@@ -351,3 +351,14 @@ async def test_entries_that_somebody_else_put_into_a_list_are_passed_over(
         if after is None:
             break
     assert (shown, after) == (3, None)
+
+
+async def test_more_lists_at_once_than_there_are_connections_are_all_given(
+    pipeline: Pipeline,
+) -> None:
+    client = composition.async_redis_client(pipeline.views, timeout_s=5.0)
+    async with client:
+        views = make_views(pipeline, client)
+        wanted = [views.list(OrderQuery(None, None, None, 10, None)) for _ in range(300)]
+        pages = await asyncio.gather(*wanted)
+    assert [page.bodies for page in pages] == [[]] * 300
