@@ -1,12 +1,14 @@
 """Keep an order in the building, and let it go again."""
 
+from functools import reduce
+
 from commands.order.change import Decision, Target, change_order
 from commands.order.file import OrderFile
 from commands.ports import Answer, Ports, Request
 from domain.errors import DomainError
-from domain.fulfilment.progress import CAPTURE_FAILED
+from domain.fulfilment.progress import CAPTURE_FAILED, LET_GO
 from domain.order import decisions
-from domain.order.state import Order
+from domain.order.state import Order, OrderStatus, evolve
 
 
 async def hold_order(target: Target, reason: str, request: Request, ports: Ports) -> Answer:
@@ -26,9 +28,17 @@ async def hold_order(target: Target, reason: str, request: Request, ports: Ports
 
 
 async def release_hold(target: Target, reason: str, request: Request, ports: Ports) -> Answer:
-    """Release it. Raises as `change_order`, and the rules of `decisions.release_hold`."""
+    """Release it; it is held anew where its money was let go of while it was held otherwise.
+
+    Raises as `change_order`, and the rules of `decisions.release_hold`.
+    """
 
     def decide(order: Order, file: OrderFile) -> Decision:
-        return Decision(file.order, decisions.release_hold(order, reason=reason))
+        events = decisions.release_hold(order, reason=reason)
+        payment = file.payment.state
+        let_go = payment is not None and bool(payment.voided_minor)
+        if let_go and order.held_for != LET_GO and order.status is OrderStatus.CONFIRMED:
+            events += decisions.hold(reduce(evolve, events, order), reason=LET_GO)
+        return Decision(file.order, events, read=[file.payment])
 
     return await change_order(target, decide, request, ports)

@@ -16,6 +16,7 @@ from commands.payment.gateway import (
 )
 from commands.payment.request import PAYMENTS
 from commands.ports import Answer, Append, Ports, Request, Write
+from domain.fulfilment.progress import LET_GO
 from domain.ids import order_stream, payment_stream
 from domain.order import decisions
 from domain.order.events import OrderEvent
@@ -24,9 +25,6 @@ from domain.order.state import ORDER, Order, OrderStatus
 from domain.payment import outcomes
 from domain.payment.events import PaymentEvent, PaymentVoided
 from domain.payment.state import PAYMENT, Payment, evolve
-
-LET_GO = "authorization_let_go"
-"""Why an order is held of which the provider has let go of money that is still to be taken."""
 
 
 async def record_provider_event(event: ProviderEvent, provider: str, ports: Ports) -> None:

@@ -25,6 +25,8 @@ from domain.order.guards import may_hold
 
 CAPTURE_FAILED = "capture_failed"
 """Why the saga holds an order: nothing more leaves that can't be paid."""
+LET_GO = "authorization_let_go"
+"""Why an order is held of which the provider has let go of money that is still to be taken."""
 NO_SCAN = "no_scan"
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 import redis
+import structlog
 
 from domain.ids import OrderId
 from infrastructure.redis import layout
@@ -19,6 +20,8 @@ from projections.order.document import OrderDocument
 
 LEAVE_PROGRESS = "*"
 NOT_FED = "*"
+
+_log = structlog.get_logger(__name__)
 
 
 def script(name: str) -> str:
@@ -214,6 +217,8 @@ class ShardWriter:
         """Read what the script says. Raises what `apply` does."""
         kind = outcome[0]
         if kind == b"applied":
+            if len(outcome) > 1:
+                _log.error("lists_made_anew", lists=outcome[1:], mended_by="a rebuild")
             return
         found = bytes(outcome[1]).decode()
         if kind == b"fed":

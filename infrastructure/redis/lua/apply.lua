@@ -12,7 +12,7 @@
 --          take away the one that says why the order is parked), sort key, n, n lists to join,
 --          m, m to leave
 --
--- Gives {'applied'}; or, with nothing changed, {'fed', fed generations} where these are others,
+-- Gives {'applied'}, and behind that lists that were of another type and are begun anew; or, with nothing changed, {'fed', fed generations} where these are others,
 -- {'progress', stored progress} where another caller was here or the data was lost, or
 -- {'moved', id} where a document has another position.
 -- A document's value begins with its position in twenty digits.
@@ -52,7 +52,11 @@ end
 local moved = nil
 each_document(function(at)
   local key = prefix(ARGV[at]) .. 'document:' .. ARGV[at + 1]
-  if redis.call('GETRANGE', key, 0, 19) ~= ARGV[at + 2] then
+  local position = redis.pcall('GETRANGE', key, 0, 19)
+  if type(position) ~= 'string' then
+    position = '' -- of another type: as good as none, and read as none
+  end
+  if position ~= ARGV[at + 2] then
     moved = moved or ARGV[at + 1]
   end
 end)
@@ -60,6 +64,7 @@ if moved then
   return {'moved', moved}
 end
 
+local made_anew = {}
 each_document(function(at, joins, leaves_at, leaves)
   local under = prefix(ARGV[at])
   if ARGV[at + 3] ~= '' then
@@ -71,10 +76,15 @@ each_document(function(at, joins, leaves_at, leaves)
     redis.call('HDEL', under .. 'parked', ARGV[at + 1])
   end
   for i = at + 7, at + 6 + joins do
-    redis.call('ZADD', under .. 'list:' .. ARGV[i], 0, ARGV[at + 5])
+    local list = under .. 'list:' .. ARGV[i]
+    if type(redis.pcall('ZADD', list, 0, ARGV[at + 5])) == 'table' then
+      made_anew[#made_anew + 1] = list
+      redis.call('DEL', list)
+      redis.call('ZADD', list, 0, ARGV[at + 5])
+    end
   end
   for i = leaves_at + 1, leaves_at + leaves do
-    redis.call('ZREM', under .. 'list:' .. ARGV[i], ARGV[at + 5])
+    redis.pcall('ZREM', under .. 'list:' .. ARGV[i], ARGV[at + 5])
   end
 end)
 
@@ -89,4 +99,4 @@ for at = 4, count_at - 1, 3 do
     end
   end
 end
-return {'applied'}
+return {'applied', unpack(made_anew)}

@@ -9,22 +9,28 @@
 -- whose document the other generation doesn't have just so. It changes nothing, and everything
 -- in it is of one moment.
 
+-- What somebody has put there as another type is as good as none.
+local function get(key)
+  local value = redis.pcall('GET', key)
+  return type(value) == 'string' and value
+end
+
 local under = KEYS[1] .. 'g' .. ARGV[1] .. ':'
 local document, list = under .. 'document:', under .. 'list:'
 local other = KEYS[1] .. 'g' .. ARGV[2] .. ':document:'
 local wrong, differing = {}, {}
 local at, last = 3, #ARGV
 while at <= last do
-  local stored = redis.call('GET', document .. ARGV[at])
+  local stored = get(document .. ARGV[at])
   local next_at = at + 5 + tonumber(ARGV[at + 4])
   local right = (stored or '') == ARGV[at + 1]
   for i = at + 5, next_at - 1 do
-    right = right and redis.call('ZSCORE', list .. ARGV[i], ARGV[at + 3])
+    right = right and type(redis.pcall('ZSCORE', list .. ARGV[i], ARGV[at + 3])) == 'string'
   end
   if not right then
     wrong[#wrong + 1] = ARGV[at]
   end
-  if ARGV[2] ~= '' and redis.call('GET', other .. ARGV[at]) ~= stored then
+  if ARGV[2] ~= '' and get(other .. ARGV[at]) ~= stored then
     differing[#differing + 1] = ARGV[at]
   end
   at = next_at

@@ -11,7 +11,10 @@
 local MOST_OFTEN = 511 -- the last byte that is read at first: the body is not needed
 
 local function header_of(key)
-  local value = redis.call('GETRANGE', key, 0, MOST_OFTEN)
+  local value = redis.pcall('GETRANGE', key, 0, MOST_OFTEN)
+  if type(value) ~= 'string' then
+    return '' -- of another type: it explains nothing
+  end
   local stop = string.find(value, '\n', 1, true)
   if not stop then
     value = redis.call('GET', key) or '\n'
@@ -26,7 +29,12 @@ for at = 2, #ARGV, 2 do
   local name, after = ARGV[at], ARGV[at + 1]
   local from = after == '' and '-' or '(' .. after
   local entries =
-    redis.call('ZRANGEBYLEX', KEYS[1] .. 'list:' .. name, from, '+', 'LIMIT', 0, left)
+    redis.pcall('ZRANGEBYLEX', KEYS[1] .. 'list:' .. name, from, '+', 'LIMIT', 0, left)
+  if entries.err then
+    entries = {}
+    result[#result + 1] = name
+    result[#result + 1] = '(what is no list)'
+  end
   for _, entry in ipairs(entries) do
     local id = string.sub(entry, -36)
     local header = header_of(KEYS[1] .. 'document:' .. id)

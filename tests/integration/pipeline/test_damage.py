@@ -94,3 +94,18 @@ async def test_a_list_entry_that_was_lost_is_there_again_after_one_order_is_fold
     assert refold(pipeline.reader, shard, placed.order_id) is Refolded.UNLISTED
     assert pipeline.redis.zcard(key) == 1
     assert refold(pipeline.reader, shard, placed.order_id) is Refolded.RIGHT
+
+
+async def test_keys_of_another_type_are_mended_and_stop_nobody(pipeline: Pipeline) -> None:
+    with pipeline.relay(), pipeline.projector():
+        placed = await pipeline.place(0)
+        await asyncio.to_thread(pipeline.await_complete, placed.position)
+        partition = layout.partition_of(placed.order_id, pipeline.kafka.order_partitions)
+        document = layout.document_key(placed.order_id, pipeline.kafka.order_partitions, 1)
+        pipeline.redis.delete(document)
+        pipeline.redis.hset(document, "what", "ever")
+        for name in ("all", "status:pending"):
+            pipeline.redis.set(layout.list_key(partition, 1, name), "whatever")
+        cancelled = await pipeline.cancel(placed.order_id)
+        await asyncio.to_thread(pipeline.await_complete, cancelled.position)
+    assert pipeline.assert_views_equal_folds() == 1

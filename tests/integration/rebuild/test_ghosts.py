@@ -79,6 +79,29 @@ async def test_a_document_under_no_orders_id_is_named(pipeline: Pipeline, name: 
     assert await asyncio.to_thread(verify, pipeline) == [named]
 
 
+async def test_what_is_of_another_type_is_named_and_stops_no_rebuild(pipeline: Pipeline) -> None:
+    with pipeline.relay(), pipeline.projector():
+        answers = await place_some(pipeline, 3)
+        order_id = answers[0].order_id
+        partition = layout.partition_of(order_id, PARTITIONS)
+        document = layout.document_key(order_id, PARTITIONS, 1)
+        pipeline.redis.delete(document)
+        pipeline.redis.hset(document, "what", "ever")
+        pipeline.redis.set(layout.list_key(partition, 1, "all"), "whatever")
+        found = await asyncio.to_thread(verify, pipeline)
+        assert f"{order_id}: the document is missing" in found
+        assert "(what is no list) stands in the list all without reason" in found
+        with pytest.raises(ChangedError):
+            await run(pipeline)
+
+        def accept() -> None:
+            with rebuilding(pipeline) as one:
+                one.run(resume=True, accept=True)
+
+        await asyncio.to_thread(accept)
+        assert pipeline.assert_views_equal_folds() == 3
+
+
 async def test_what_is_not_even_text_is_named(pipeline: Pipeline) -> None:
     with pipeline.relay(), pipeline.projector():
         await place_some(pipeline, 3)

@@ -7,12 +7,13 @@ import pytest
 
 from commands.order.cancel import CancelOrder, cancel_order
 from commands.order.change import Target
-from commands.order.hold import release_hold
+from commands.order.hold import hold_order, release_hold
 from commands.payment.gateway import GatewayUnknownError
-from commands.payment.webhook import LET_GO, record_provider_event
+from commands.payment.webhook import record_provider_event
 from domain.envelope import Role
 from domain.errors import DomainError
 from domain.fulfilment.events import Step
+from domain.fulfilment.progress import LET_GO
 from domain.fulfilment.state import Condition
 from domain.ids import OrderId, Sku
 from domain.payment.state import Outcome, Payment
@@ -215,14 +216,17 @@ async def test_what_the_customer_tells_their_bank_is_heard(
         assert await agree(town, database_url) == {ends: 1}
 
 
+@pytest.mark.parametrize("held_before", [False, True])
 async def test_what_can_not_be_paid_any_more_is_held_and_stuck_at_once(
-    settings: Settings, gateway: Watched
+    settings: Settings, gateway: Watched, *, held_before: bool
 ) -> None:
     """An authorization runs out after a week or so, and then the provider lets go of it."""
     async with open_town(settings) as town:
         await stock(town.ports, A=5)
         order = await place(town.ports, A=2)
         await town.rest()
+        if held_before:
+            await hold_order(Target(order), "check", asks(), town.ports)
         reference = (await payment(town, order)).attempts[1].reference
         assert reference is not None
         await gateway.sandbox.void(reference=reference, key="ran-out")
@@ -230,6 +234,8 @@ async def test_what_can_not_be_paid_any_more_is_held_and_stuck_at_once(
         assert event is not None
         for _ in range(2):
             await record_provider_event(event, "sandbox", town.ports)
+        if held_before:
+            await release_hold(Target(order), "checked", asks(), town.ports)
         state = (await town.file(order)).order.state
         assert state is not None
         assert state.held_for == LET_GO
