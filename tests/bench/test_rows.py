@@ -12,7 +12,7 @@ from tests.bench.report import as_document, markdown
 from tests.bench.rounds import Effort
 from tests.bench.stack import Stack
 
-LEAST = Effort(rounds=1, seconds=0.2, scale=0.1)
+LEAST = Effort(rounds=1, seconds=0.2, scale=0.02)
 
 
 @pytest.fixture(scope="module")
