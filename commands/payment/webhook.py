@@ -21,7 +21,7 @@ from domain.ids import order_stream, payment_stream
 from domain.order import decisions
 from domain.order.events import OrderEvent
 from domain.order.guards import may_hold
-from domain.order.state import ORDER, Order, OrderStatus
+from domain.order.state import ORDER, Order
 from domain.payment import outcomes
 from domain.payment.events import PaymentEvent, PaymentVoided
 from domain.payment.state import PAYMENT, Payment, evolve
@@ -100,9 +100,9 @@ def _hold(
         isinstance(one, PaymentVoided) and one.attempt is None and one.amount_minor
         for one in events
     )
-    if before.closed or not gone or order is None or order.status is not OrderStatus.CONFIRMED:
+    if before.closed or not gone or order is None or not may_hold(order):
         return ()
-    return decisions.hold(order, reason=LET_GO) if may_hold(order) else ()
+    return decisions.hold(order, reason=LET_GO)
 
 
 def _attempt(payment: Payment, fact: AttemptChanged) -> Sequence[PaymentEvent]:

@@ -153,8 +153,8 @@ def _release_hold(scene: Scene) -> Changes:
         record.step is Step.CAPTURE and (record.attempt > 1 or record.reason)
         for record in scene.saga.live()
     )
-    if scene.order.held_for != CAPTURE_FAILED or failing:
-        return Changes()
+    if scene.order.held_for != CAPTURE_FAILED or failing or scene.facts.payment.voided:
+        return Changes()  # of what the provider has let go of, no capture will come
     if scene.order.status is not OrderStatus.CONFIRMED:
         return Changes()
     return Changes(order=decisions.release_hold(scene.order, reason="captured"))

@@ -15,7 +15,7 @@ from domain.fulfilment.events import (
     Step,
 )
 from domain.fulfilment.facts import AllocationFacts, ParcelStatus, PaymentFacts
-from domain.fulfilment.on_call import retry
+from domain.fulfilment.on_call import retry, skip
 from domain.fulfilment.saga import Reaction
 from domain.ids import ShipmentId, Sku
 from domain.order.events import (
@@ -300,6 +300,17 @@ def test_a_hold_that_people_made_is_not_released_by_a_capture() -> None:
     order = here(CONFIRMED, OrderHeld(ORDER_ID, "fraud?"))
     reaction = look(SENT, order, allocation=SHIPPED, payment=CAPTURED, parcels=(parcel(),))
     assert reaction == then(done(Step.CAPTURE, "p1"))
+
+
+def test_an_order_whose_money_was_let_go_of_stays_on_hold() -> None:
+    order = here(CONFIRMED, OrderHeld(ORDER_ID, "capture_failed"))
+    events = [*SENT, stuck(Step.CAPTURE, "refused", "p1")]
+    skipped = [*events, *skip(saga(*events), Step.CAPTURE, "p1", reason="cash")]
+    facts: dict[str, Any] = {"allocation": COMMITTED, "parcels": (parcel(quantity=3),)}
+    for voided in (False, True):
+        payment = replace(AUTHORIZED, held_minor=0 if voided else 500, voided=voided)
+        reaction = look(skipped, order, payment=payment, **facts)
+        assert bool(reaction.order) is not voided
 
 
 def test_a_capture_that_failed_for_three_days_is_stuck() -> None:
