@@ -8,7 +8,7 @@ from commands.ports import Answer, Ports, Request
 from domain.errors import DomainError
 from domain.fulfilment.progress import CAPTURE_FAILED, LET_GO
 from domain.order import decisions
-from domain.order.state import Order, OrderStatus, evolve
+from domain.order.state import Order, evolve
 
 
 async def hold_order(target: Target, reason: str, request: Request, ports: Ports) -> Answer:
@@ -37,7 +37,7 @@ async def release_hold(target: Target, reason: str, request: Request, ports: Por
         events = decisions.release_hold(order, reason=reason)
         payment = file.payment.state
         let_go = payment is not None and bool(payment.voided_minor)
-        if let_go and order.held_for != LET_GO and order.status is OrderStatus.CONFIRMED:
+        if let_go and order.held_for != LET_GO:
             events += decisions.hold(reduce(evolve, events, order), reason=LET_GO)
         return Decision(file.order, events, read=[file.payment])
 
