@@ -153,9 +153,12 @@ class ShardWriter:
         return read
 
     def is_listed(self, generation: int, header: layout.Header) -> bool:
-        """Whether an order stands in each of its lists."""
+        """Whether an order stands in each of its lists; not in what is of another type."""
         keys = [layout.list_key(self._partition, generation, name) for name in header.lists]
-        return None not in [self._client.zscore(key, header.sort_key) for key in keys]
+        try:
+            return None not in [self._client.zscore(key, header.sort_key) for key in keys]
+        except redis.ResponseError:
+            return False
 
     def parked(self, generation: int) -> Mapping[OrderId, ParkedNote]:
         """Read the notes on all parked orders of the shard."""

@@ -81,8 +81,9 @@ async def test_one_order_that_is_further_than_the_log_is_folded_anew(pipeline: P
     assert pipeline.redis.get(key) == value
 
 
+@pytest.mark.parametrize("another", [None, b"whatever"])
 async def test_a_list_entry_that_was_lost_is_there_again_after_one_order_is_folded_anew(
-    pipeline: Pipeline,
+    pipeline: Pipeline, another: bytes | None
 ) -> None:
     with pipeline.relay(), pipeline.projector():
         placed = await pipeline.place(0)
@@ -90,6 +91,8 @@ async def test_a_list_entry_that_was_lost_is_there_again_after_one_order_is_fold
     partition = layout.partition_of(placed.order_id, pipeline.kafka.order_partitions)
     key = layout.list_key(partition, 1, "all")
     assert pipeline.redis.delete(key) == 1
+    if another is not None:
+        pipeline.redis.set(key, another)
     shard = pipeline.generations.shards[partition]
     assert refold(pipeline.reader, shard, placed.order_id) is Refolded.UNLISTED
     assert pipeline.redis.zcard(key) == 1
