@@ -51,8 +51,8 @@ from projections.ports import QueryPorts
 Check: TypeAlias = Callable[[], Awaitable[None]]
 """Returns if the part answers, raises if it does not."""
 LAG_TIMEOUT_S = 1.0
-REDIS_CONNECTIONS, BUSY_S = 50, 5
-"""Of a reading process, and how long to wait where all are busy."""
+REDIS_CONNECTIONS = 50
+"""Of a reading process."""
 CONNECT_TIMEOUT_S = 5
 
 
@@ -213,7 +213,7 @@ def redis_client(views: ViewSettings, **options: Any) -> "redis.Redis":
 def async_redis_client(views: ViewSettings, *, timeout_s: float) -> "redis.asyncio.Redis":
     """Wire the reading side's client; it tries once more, and then says that Redis is away.
 
-    Who finds all connections busy waits for one.
+    Who finds all connections busy waits for one, for as long as for an answer.
     """
     url = views.redis_url.get_secret_value()
     options: dict[str, Any] = {
@@ -226,10 +226,10 @@ def async_redis_client(views: ViewSettings, *, timeout_s: float) -> "redis.async
         make: Any = AsyncRedisCluster.from_url
         client: redis.asyncio.Redis = make(url, **options)
         return client
-    busy = {"max_connections": REDIS_CONNECTIONS, "timeout": BUSY_S}
-    return redis.asyncio.Redis.from_pool(
-        redis.asyncio.BlockingConnectionPool.from_url(url, **busy, **options)
+    pool = redis.asyncio.BlockingConnectionPool.from_url(
+        url, max_connections=REDIS_CONNECTIONS, timeout=timeout_s, **options
     )
+    return redis.asyncio.Redis.from_pool(pool)
 
 
 def rebuild_parts(store: StoreSettings, views: ViewSettings) -> Parts:
