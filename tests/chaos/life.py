@@ -81,6 +81,8 @@ class Life:
         while True:
             rows = await self._insist(partial(self._confirmed, position))
             for at, order_id in rows:
+                if order_id not in self.placed:
+                    break  # confirmed before it was acknowledged: a later look finds it
                 await self._see_to(order_id)
                 position = at
             await asyncio.sleep(AGAIN_S)
@@ -112,9 +114,7 @@ class Life:
             return await (await connection.execute(CONFIRMED, [position])).fetchall()
 
     async def _see_to(self, order_id: OrderId) -> None:
-        lines = self.placed.get(order_id)
-        if lines is None:
-            return  # acknowledged only after it was confirmed: the next look finds it
+        lines = self.placed[order_id]
         if self.draw.random() < CANCELLED:
             command = CancelOrder(order_id, reason="changed my mind")
             asked = self._asks(f"cancel {order_id}")
