@@ -119,8 +119,8 @@ class LagMeter:
         try:
             if self._client is None:
                 self._client = self._make_client()
-            pointer: Any = self._client.get(layout.LIVE_GENERATION)
-            live = layout.decode_pointer(pointer)
+            pointer: Any = self._client.mget([layout.LIVE_GENERATION])
+            live = layout.decode_pointer(pointer[0])
             with self._client.pipeline(transaction=False) as pipeline:
                 for partition in range(self._partitions):
                     pipeline.get(layout.position_key(partition, live))

@@ -75,7 +75,7 @@ class Generations:
 
     def live(self) -> int:
         """Give the generation that is read."""
-        return layout.decode_pointer(_bytes(self._client.get(layout.LIVE_GENERATION)))
+        return layout.decode_pointer(self._pointer())
 
     def flip(self, *, before: int, after: int) -> None:
         """Let another generation be read from now on.
@@ -83,12 +83,17 @@ class Generations:
         Raises:
             LedgerMovedError: it is neither `before` nor `after` that is read now.
         """
-        stored = _bytes(self._client.get(layout.LIVE_GENERATION))
+        stored = self._pointer()
         live = layout.decode_pointer(stored)
         if live == after:
             return
         if live != before or not self._swapped(layout.LIVE_GENERATION, stored, str(after)):
             raise LedgerMovedError(f"generation {live} is read, not {before}")
+
+    def _pointer(self) -> bytes | None:
+        # GET would fail where somebody has put another type there, as good as none to readers.
+        values: Any = self._client.mget([layout.LIVE_GENERATION])
+        return _bytes(values[0])
 
     def ledger(self) -> Ledger:
         stored = _bytes(self._client.get(layout.GENERATIONS))

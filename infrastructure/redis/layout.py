@@ -17,6 +17,7 @@ from typing import TypeAlias
 
 import msgspec
 import orjson
+import redis
 
 from domain.ids import CustomerId, OrderId, StreamId
 from projections.order.document import OrderDocument
@@ -30,6 +31,10 @@ LIVE_GENERATION = "order:live-generation"
 """The pointer: which generation is read."""
 GENERATIONS = "order:generations"
 """What is known of the generations besides: see `generations.Ledger`."""
+
+
+class PointerUnreadableError(redis.RedisError):
+    """Nobody can tell which generation is read: Redis is as good as away."""
 
 
 class Header(msgspec.Struct, omit_defaults=True):
@@ -141,7 +146,12 @@ def decode_fed(value: bytes | None) -> tuple[int, ...]:
 
 
 def decode_pointer(value: bytes | None) -> int:
-    return int(value) if value else FIRST_GENERATION
+    """Read which generation is read. Raises PointerUnreadableError."""
+    if value is None:
+        return FIRST_GENERATION
+    if not value.isdigit():
+        raise PointerUnreadableError(f"{LIVE_GENERATION} holds {value[:40]!r}, and no number")
+    return int(value)
 
 
 def decode_position(value: bytes | None) -> int:
@@ -168,7 +178,7 @@ def decode(value: bytes) -> StoredDocument:
     """Take a value apart; what can't be is a document with damage, at position 0."""
     try:
         end = value.index(b"\n")
-        position = int(value[:POSITION_DIGITS])
+        position = _position(value)
         header = _header_decoder.decode(value[POSITION_DIGITS:end])
     except (ValueError, msgspec.MsgspecError):
         return StoredDocument(0, _NO_HEADER, b"", damage=value[:POSITION_DIGITS])
@@ -180,7 +190,7 @@ def decode_shown(value: bytes) -> ShownDocument | None:
     try:
         end = value.index(b"\n")
         header = _shown_decoder.decode(value[POSITION_DIGITS:end])
-        position = int(value[:POSITION_DIGITS])
+        position = _position(value)
     except (ValueError, msgspec.MsgspecError):
         return None
     return ShownDocument(position, header.owner, header.parked, value[end + 1 :])
@@ -277,7 +287,19 @@ def built_key(partition: int, generation: int) -> str:
 
 
 def decode_note(value: bytes) -> ParkedNote:
-    return _note_decoder.decode(value)
+    """Read a note; one that can't be read says so."""
+    try:
+        return _note_decoder.decode(value)
+    except msgspec.MsgspecError:
+        return ParkedNote(0, "unknown", "its note can't be read")
+
+
+def _position(value: bytes) -> int:
+    """Read a position as it is written: `int` would take a sign or a space for a digit, too."""
+    digits = value[:POSITION_DIGITS]
+    if not digits.isdigit():
+        raise ValueError("a position is of digits alone")
+    return int(digits)
 
 
 def _expected(old: StoredDocument | None) -> str | bytes:

@@ -45,17 +45,21 @@ class OrderLists:
 
     async def _page_in(self, generation: int, query: OrderQuery, as_of: int) -> OrderPage:
         name, at_once = narrowest(query), query.limit + 1
-        after, looked_at, is_over = query.after, 0, False
+        top, bottom = _range(query)
+        looked_at, is_over = 0, False
+        after = query.after
         found: list[StoredDocument] = []
         # One more than asked for tells whether there is a next page.
         while len(found) < at_once and looked_at < MOST_LOOKED_AT and not is_over:
-            keys = await self._page_of_keys(generation, name, _range(query, after), at_once)
-            order_ids = [one for one in map(_order_id, keys) if one is not None]
-            values = await self._gather_documents(generation, order_ids)
+            keys = await self._page_of_keys(generation, name, (top, bottom), at_once)
+            named = {one: order for one in keys if (order := _order_id(one)) is not None}
+            values = await self._gather_documents(generation, named.values())
             found += [one for one in map(layout.decode, values) if matches(one.header.lists, query)]
             looked_at += len(keys)
             is_over = len(keys) < at_once
-            after = after if is_over else keys[-1]
+            if not is_over:
+                top = b"(" + keys[-1]
+                after = next((one.decode() for one in reversed(keys) if one in named), after)
         page = found[: query.limit]
         if len(found) > query.limit:
             after = page[-1].header.sort_key
@@ -66,8 +70,8 @@ class OrderLists:
         )
 
     async def _page_of_keys(
-        self, generation: int, name: str, between: tuple[str, str], limit: int
-    ) -> Sequence[str]:
+        self, generation: int, name: str, between: tuple[bytes, bytes], limit: int
+    ) -> Sequence[bytes]:
         """Merge the newest entries of a range of every shard's list, newest first."""
         async with self._client.pipeline(transaction=False) as pipeline:
             for partition in range(self._reads.partitions):
@@ -76,8 +80,7 @@ class OrderLists:
                 )
             shards: Any = await pipeline.execute()
         merged = heapq.merge(*([bytes(key) for key in shard] for shard in shards), reverse=True)
-        found = islice(merged, limit)
-        return [key.decode("utf-8", "replace") for key in found]  # whatever somebody put there
+        return list(islice(merged, limit))
 
     async def _gather_documents(
         self, generation: int, order_ids: Iterable[OrderId]
@@ -97,20 +100,21 @@ def _body(stored: StoredDocument) -> bytes:
     return OUT_OF_DATE + stored.body[1:] if stored.header.parked else stored.body
 
 
-def _order_id(sort_key: str) -> OrderId | None:
+def _order_id(sort_key: bytes) -> OrderId | None:
+    """Read whose entry it is; None: it is no sort key, whoever put it there."""
     try:
-        return OrderId(UUID(sort_key.rpartition(".")[2]))
+        return OrderId(UUID(sort_key.decode().rpartition(".")[2]))
     except ValueError:
         return None
 
 
-def _range(query: OrderQuery, after: str | None) -> tuple[str, str]:
+def _range(query: OrderQuery) -> tuple[bytes, bytes]:
     """Give the top and the bottom of what to look at, as ZREVRANGEBYLEX takes them."""
     top, bottom = "+", "-"
-    if after is not None:
-        top = f"({after}"
+    if query.after is not None:
+        top = f"({query.after}"
     elif query.created_to is not None:
         top = f"({sort_bound(query.created_to)}"
     if query.created_from is not None:
         bottom = f"[{sort_bound(query.created_from)}"
-    return top, bottom
+    return top.encode(), bottom.encode()

@@ -5,6 +5,7 @@ lockstep, and whoever reads one of them has read as much as he would have in ano
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
@@ -100,8 +101,7 @@ class ShardWriter:
 
     def fed(self) -> tuple[int, ...]:
         """Which generations are fed."""
-        value: Any = self._client.get(layout.fed_key(self._partition))
-        return layout.decode_fed(value)
+        return layout.decode_fed(self._value(layout.fed_key(self._partition)))
 
     def progress(self) -> Mapping[int, str]:
         """Where each fed generation is to be read on; '' for a new one."""
@@ -117,8 +117,7 @@ class ShardWriter:
 
     def position(self, generation: int) -> int:
         """Give the log position that a generation is complete to."""
-        value: Any = self._client.get(layout.position_key(self._partition, generation))
-        return layout.decode_position(value)
+        return layout.decode_position(self._value(layout.position_key(self._partition, generation)))
 
     def join(self, generation: int) -> None:
         """Let a generation be fed from now on, from its own progress; nothing changes if it is."""
@@ -136,6 +135,11 @@ class ShardWriter:
             return {}
         values: Any = self._client.mget(self.keys(generation, order_ids))
         return self.documents(order_ids, iter(values))
+
+    def _value(self, key: str) -> bytes | None:
+        """Get a value; of a key of another type there is none, which GET would not say."""
+        values: Any = self._client.mget([key])
+        return None if values[0] is None else bytes(values[0])
 
     def keys(self, generation: int, order_ids: Sequence[OrderId]) -> Sequence[str]:
         """Give the keys of documents of this shard."""
@@ -161,12 +165,13 @@ class ShardWriter:
             return False
 
     def parked(self, generation: int) -> Mapping[OrderId, ParkedNote]:
-        """Read the notes on all parked orders of the shard."""
+        """Read the notes on all parked orders of the shard; what is no order's id is none's."""
         notes: Any = self._client.hgetall(layout.parked_key(self._partition, generation))
-        return {
-            OrderId(UUID(bytes(order_id).decode())): layout.decode_note(note)
-            for order_id, note in notes.items()
-        }
+        found: dict[OrderId, ParkedNote] = {}
+        for name, note in notes.items():
+            with suppress(ValueError):
+                found[OrderId(UUID(bytes(name).decode()))] = layout.decode_note(note)
+        return found
 
     def discard_note(self, order_id: OrderId) -> bool:
         """Take a note away; its document stays marked as out of date. False if there was none."""
@@ -221,7 +226,7 @@ class ShardWriter:
         kind = outcome[0]
         if kind == b"applied":
             if len(outcome) > 1:
-                _log.error("lists_made_anew", lists=outcome[1:], mended_by="a rebuild")
+                _log.error("keys_made_anew", keys=outcome[1:], mended_by="a rebuild")
             return
         found = bytes(outcome[1]).decode()
         if kind == b"fed":

@@ -34,6 +34,7 @@ from projections.ports import (
 )
 
 POLL_S = 0.01
+WRITE_ATTEMPTS = 20
 ASK_STORE_EVERY_S = 1.0
 ASK_REDIS_EVERY_S = 0.5
 ANSWERS_WITHIN_S = 0.25
@@ -165,8 +166,9 @@ class RedisOrderViews:
         if self._lost:
             return
         try:
-            while not await self._written_back(document):
-                pass  # the projector was faster; each time it is, what it left is newer
+            for _ in range(WRITE_ATTEMPTS):
+                if await self._written_back(document):
+                    break  # else the projector was faster; each time it is, what it left is newer
         except _REDIS_DOWN as error:
             _log.warning("redis_lost", reason=type(error).__name__)
             self._lost = True

@@ -12,17 +12,24 @@
 --          take away the one that says why the order is parked), sort key, n, n lists to join,
 --          m, m to leave
 --
--- Gives {'applied'}, and behind that lists that were of another type and are begun anew; or, with nothing changed, {'fed', fed generations} where these are others,
--- {'progress', stored progress} where another caller was here or the data was lost, or
--- {'moved', id} where a document has another position.
--- A document's value begins with its position in twenty digits.
+-- Gives {'applied'}, and behind that keys that were of another type and are begun anew; or, with
+-- nothing changed, {'fed', fed generations} where these are others, {'progress', stored progress}
+-- where another caller was here or the data was lost, or {'moved', id} where a document has another
+-- position.
+-- A document's value begins with its position in twenty digits. Once something is written no call
+-- may fail: what is of another type is as good as none, and makes room.
 
 local function prefix(generation)
   return KEYS[2] .. 'g' .. generation .. ':'
 end
 
+local function get(key)
+  local value = redis.pcall('GET', key)
+  return type(value) == 'string' and value or nil
+end
+
 if ARGV[1] ~= '*' then
-  local fed = redis.call('GET', KEYS[1]) or '1'
+  local fed = get(KEYS[1]) or '1'
   if fed ~= ARGV[1] then
     return {'fed', fed}
   end
@@ -32,7 +39,7 @@ local generations = tonumber(ARGV[3])
 local count_at = 4 + 3 * generations
 for at = 4, count_at - 1, 3 do
   if ARGV[at + 1] ~= '*' then
-    local progress = redis.call('GET', prefix(ARGV[at]) .. 'progress') or ''
+    local progress = get(prefix(ARGV[at]) .. 'progress') or ''
     if progress ~= ARGV[at + 1] then
       return {'progress', progress}
     end
@@ -65,23 +72,25 @@ if moved then
 end
 
 local made_anew = {}
+local function insist(command, key, ...)
+  if type(redis.pcall(command, key, ...)) == 'table' then
+    made_anew[#made_anew + 1] = key
+    redis.call('DEL', key)
+    redis.call(command, key, ...)
+  end
+end
 each_document(function(at, joins, leaves_at, leaves)
   local under = prefix(ARGV[at])
   if ARGV[at + 3] ~= '' then
     redis.call('SET', under .. 'document:' .. ARGV[at + 1], ARGV[at + 3])
   end
   if ARGV[at + 4] ~= '' then
-    redis.call('HSET', under .. 'parked', ARGV[at + 1], ARGV[at + 4])
+    insist('HSET', under .. 'parked', ARGV[at + 1], ARGV[at + 4])
   else
-    redis.call('HDEL', under .. 'parked', ARGV[at + 1])
+    insist('HDEL', under .. 'parked', ARGV[at + 1])
   end
   for i = at + 7, at + 6 + joins do
-    local list = under .. 'list:' .. ARGV[i]
-    if type(redis.pcall('ZADD', list, 0, ARGV[at + 5])) == 'table' then
-      made_anew[#made_anew + 1] = list
-      redis.call('DEL', list)
-      redis.call('ZADD', list, 0, ARGV[at + 5])
-    end
+    insist('ZADD', under .. 'list:' .. ARGV[i], 0, ARGV[at + 5])
   end
   for i = leaves_at + 1, leaves_at + leaves do
     redis.pcall('ZREM', under .. 'list:' .. ARGV[i], ARGV[at + 5])
@@ -93,7 +102,7 @@ for at = 4, count_at - 1, 3 do
     local under = prefix(ARGV[at])
     redis.call('SET', under .. 'progress', ARGV[at + 2])
     -- In decimal digits alone, as its readers have it: 'inf' and '1e9' are no numbers to them.
-    local digits = string.match(redis.call('GET', under .. 'position') or '', '^%d+$')
+    local digits = string.match(get(under .. 'position') or '', '^%d+$')
     if tonumber(ARGV[2]) > tonumber(digits or '0') then
       redis.call('SET', under .. 'position', ARGV[2])
     end

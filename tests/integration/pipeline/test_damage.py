@@ -2,12 +2,16 @@
 
 import asyncio
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import redis.asyncio
 
+from domain.ids import OrderId
 from infrastructure.redis import layout
+from infrastructure.redis.dead_letters import DeadLetters
 from infrastructure.redis.refold import Refolded, refold
+from projections.ports import OrderQuery, ViewsUnavailableError
 from tests.integration.pipeline.conftest import Pipeline
 from tests.integration.pipeline.test_views import make_views
 
@@ -53,6 +57,28 @@ async def test_a_reader_gets_the_fold_and_leaves_it_there(pipeline: Pipeline, va
         found = await views.find(placed.order_id, owner=None, min_position=0, wait_s=0)
     assert found is not None
     assert found.source == "event-store"
+    assert pipeline.assert_views_equal_folds() == 1
+
+
+@pytest.mark.parametrize("digit", [b" ", b"+", b"_"])
+async def test_a_position_that_only_looks_like_a_number_holds_up_nobody(
+    pipeline: Pipeline, digit: bytes
+) -> None:
+    with pipeline.relay(), pipeline.projector():
+        placed = await pipeline.place(0)
+        await asyncio.to_thread(pipeline.await_complete, placed.position)
+        key = layout.document_key(placed.order_id, pipeline.kafka.order_partitions, 1)
+        value: Any = pipeline.redis.get(key)
+        pipeline.redis.set(key, value[:1] + digit + value[2:])
+        cancelled = await pipeline.cancel(placed.order_id)
+        await asyncio.to_thread(pipeline.await_complete, cancelled.position)
+        pipeline.redis.set(key, digit + value[1:])
+        async with redis.asyncio.from_url(pipeline.redis_url, protocol=3) as client:
+            views = make_views(pipeline, client)
+            found = await views.find(
+                placed.order_id, owner=None, min_position=cancelled.position, wait_s=0
+            )
+    assert found is not None
     assert pipeline.assert_views_equal_folds() == 1
 
 
@@ -109,6 +135,50 @@ async def test_keys_of_another_type_are_mended_and_stop_nobody(pipeline: Pipelin
         pipeline.redis.hset(document, "what", "ever")
         for name in ("all", "status:pending"):
             pipeline.redis.set(layout.list_key(partition, 1, name), "whatever")
+        pipeline.redis.rpush(layout.parked_key(partition, 1), "whatever")
+        position = layout.position_key(partition, 1)
+        pipeline.redis.delete(position)
+        pipeline.redis.rpush(position, "whatever")
         cancelled = await pipeline.cancel(placed.order_id)
         await asyncio.to_thread(pipeline.await_complete, cancelled.position)
     assert pipeline.assert_views_equal_folds() == 1
+
+
+@pytest.mark.parametrize("pointer", ["abc", "", "1e9", "-1"])
+async def test_where_nobody_can_tell_what_is_read_single_reads_come_from_the_log(
+    pipeline: Pipeline, pointer: str
+) -> None:
+    with pipeline.relay(), pipeline.projector():
+        placed = await pipeline.place(0)
+        await asyncio.to_thread(pipeline.await_complete, placed.position)
+    pipeline.redis.set(layout.LIVE_GENERATION, pointer)
+    async with redis.asyncio.from_url(pipeline.redis_url, protocol=3) as client:
+        views = make_views(pipeline, client)
+        found = await views.find(placed.order_id, owner=None, min_position=0, wait_s=0)
+        assert found is not None
+        assert found.source == "event-store"
+        with pytest.raises(ViewsUnavailableError, match=layout.LIVE_GENERATION):
+            await views.list(OrderQuery(None, None, None, 10, None))
+        with pytest.raises(redis.RedisError):
+            pipeline.generations.live()
+        pipeline.redis.delete(layout.LIVE_GENERATION)
+        assert len((await views.list(OrderQuery(None, None, None, 10, None))).bodies) == 1
+
+
+async def test_a_pointer_of_another_type_is_as_good_as_none(pipeline: Pipeline) -> None:
+    pipeline.redis.rpush(layout.LIVE_GENERATION, "whatever")
+    with pipeline.relay(), pipeline.projector():
+        placed = await pipeline.place(0)
+        await asyncio.to_thread(pipeline.await_complete, placed.position)
+    assert pipeline.generations.live() == layout.FIRST_GENERATION
+    pipeline.generations.flip(before=1, after=2)
+    assert pipeline.generations.live() == 2
+
+
+async def test_notes_that_nobody_can_read_stop_no_list_of_dead_letters(pipeline: Pipeline) -> None:
+    order_id = OrderId(uuid4())
+    notes: dict[str | bytes, str] = {"no order": "{}", b"\xff": "{}", str(order_id): "no note"}
+    pipeline.redis.hset(layout.parked_key(0, 1), mapping=notes)  # type: ignore[arg-type]
+    dead_letters = DeadLetters(pipeline.redis, pipeline.kafka.order_partitions)
+    [found] = dead_letters.all()
+    assert found.order_id == order_id

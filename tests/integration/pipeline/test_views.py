@@ -343,7 +343,8 @@ async def test_entries_that_somebody_else_put_into_a_list_are_passed_over(
     with pipeline.relay(), pipeline.projector():
         placed = [await pipeline.place(number) for number in range(3)]
         await asyncio.to_thread(pipeline.await_complete, placed[-1].position)
-    pipeline.redis.zadd("{order-0}:g1:list:all", {b"no-order": 0, b"\xff\xfe": 0, b"0": 0})
+    entries = {b"no-order": 0, b"\xff\xfe": 0, b"0": 0, b"9\x80\x01": 0, b"9\x80\x02": 0}
+    pipeline.redis.zadd("{order-0}:g1:list:all", entries)
     after, shown = None, 0
     for _ in range(10):
         page = await views.list(OrderQuery(None, None, None, 1, after))
