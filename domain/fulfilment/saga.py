@@ -27,7 +27,7 @@ from domain.fulfilment.events import (
 from domain.fulfilment.facts import Facts, ParcelStatus
 from domain.fulfilment.progress import CAPTURE_FAILED, proceed, settle
 from domain.fulfilment.scene import Changes, Scene
-from domain.fulfilment.standing import is_off, is_skipped
+from domain.fulfilment.standing import is_by_hand, is_off, is_skipped
 from domain.fulfilment.state import Fulfilment
 from domain.fulfilment.timing import Timing
 from domain.ids import ShipmentId
@@ -178,10 +178,11 @@ def _decide_fate(scene: Scene) -> Changes:
 
 
 def _is_busy(scene: Scene) -> bool:
-    """Whether a step is missing for the order's fate; a return's steps are not."""
+    """Whether a step is missing for the order's fate; a return's, and people's refunds, are not."""
     ours = {receipt.subject for each in scene.facts.returns for receipt in each.receipts}
     return any(
-        subject not in ours for _, subject in plan.needs(scene.order, scene.saga, scene.facts)
+        subject not in ours and not is_by_hand(subject)
+        for _, subject in plan.needs(scene.order, scene.saga, scene.facts)
     )
 
 
