@@ -27,7 +27,7 @@ from domain.fulfilment.events import (
 from domain.fulfilment.facts import Facts, ParcelStatus
 from domain.fulfilment.progress import CAPTURE_FAILED, proceed, settle
 from domain.fulfilment.scene import Changes, Scene
-from domain.fulfilment.standing import is_by_hand, is_off, is_skipped
+from domain.fulfilment.standing import capture_fails, is_by_hand, is_off, is_skipped
 from domain.fulfilment.state import Fulfilment
 from domain.fulfilment.timing import Timing
 from domain.ids import ShipmentId
@@ -149,10 +149,7 @@ def _proceed(scene: Scene) -> Changes:
 
 def _release_hold(scene: Scene) -> Changes:
     """Let parcels leave again once no capture fails any more; people's holds are theirs."""
-    failing = any(
-        record.step is Step.CAPTURE and (record.attempt > 1 or record.reason)
-        for record in scene.saga.live()
-    )
+    failing = capture_fails(scene.saga)
     if scene.order.held_for != CAPTURE_FAILED or failing or scene.facts.payment.voided:
         return Changes()  # of what the provider has let go of, no capture will come
     if scene.order.status is not OrderStatus.CONFIRMED:

@@ -97,6 +97,14 @@ def surplus_refund(payment: PaymentFacts) -> str:
     return f"{SURPLUS}/{1 + sum(_is_surplus(refund) for refund in payment.refunds)}"
 
 
+def capture_fails(saga: Fulfilment) -> bool:
+    """Whether some parcel's money could not be taken so far, and people have not left that out."""
+    return any(
+        record.step is Step.CAPTURE and (record.attempt > 1 or record.reason != "")
+        for record in saga.live()
+    )
+
+
 def going_minor(facts: Facts) -> int:
     """How much is on its way back, but for returns."""
     receipts = {receipt.subject for each in facts.returns for receipt in each.receipts}
