@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
@@ -70,7 +71,7 @@ def skip(
 async def _retry(wanted: _Wanted, *, dry_run: bool) -> None:
     from commands.fulfilment.intervene import StuckStep, retry_step
     from domain.errors import DomainError
-    from domain.fulfilment.on_call import RETRYABLE
+    from domain.fulfilment.on_call import RETRY_NOT, RETRYABLE, may_retry
     from infrastructure import composition
     from infrastructure.settings import FulfilmentSettings, StoreSettings
 
@@ -78,11 +79,17 @@ async def _retry(wanted: _Wanted, *, dry_run: bool) -> None:
     order_id = find(wanted.order)
     async with composition.command_ports(store) as ports, composition.open_tasks(store) as tasks:
         failing = [task for task in await tasks.of_order(order_id) if task.problem is not None]
-        chosen = wanted.choose(await steps_in(RETRYABLE, order_id, ports))
-        if wanted.step is not None and not chosen:
+        found = wanted.choose(await steps_in(RETRYABLE, order_id, ports))
+        if wanted.step is not None and not found:
             fail(f"{wanted.step} is not stuck")
-        if not chosen and not failing:
+        if not found and not failing:
             fail(f"nothing of {wanted.order} is stuck")
+        chosen = [record for record in found if may_retry(record)]
+        for record in found:
+            if not may_retry(record):
+                sys.stderr.write(f"{step_name(record)}: {RETRY_NOT}\n")
+        if not chosen and not failing:
+            raise typer.Exit(1)
         _say(chosen, failing)
         if dry_run:
             typer.echo("these would be tried again; nothing was done")

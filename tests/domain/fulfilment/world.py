@@ -27,7 +27,7 @@ from domain.fulfilment.facts import (
     ReturnFacts,
     ReturnStatus,
 )
-from domain.fulfilment.on_call import RETRYABLE, retry, time_out
+from domain.fulfilment.on_call import RETRYABLE, may_retry, retry, time_out
 from domain.fulfilment.standing import promised_minor, rest_minor, surplus_minor, unshipped
 from domain.fulfilment.state import Fulfilment
 from domain.fulfilment.timing import Timing
@@ -112,7 +112,7 @@ class World:
 
     def retry_stuck(self) -> None:
         for record in () if self.saga is None else self.saga.live():
-            if record.condition in RETRYABLE and self.saga is not None:
+            if record.condition in RETRYABLE and may_retry(record) and self.saga is not None:
                 self.store(
                     *retry(self.saga, record.step, record.subject, now=self.now, timing=self.timing)
                 )

@@ -123,6 +123,27 @@ async def test_what_was_settled_otherwise_is_not_taken_when_kafka_is_wiped(
     assert [task.problem for task in failing] == []
 
 
+async def test_a_parcel_that_came_back_stays_listed_until_people_have_mended_it(
+    town: Town, settings: Settings, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ORDERTRAIL_REDIS_URL", redis_url)
+    order = await place(town.ports, "tok_visa", A=1)
+    await town.rest()
+    parcel = await town.send(order, [LineRequest(A, 1)])
+    await town.deliver(order, parcel, TrackingStatus.RETURN_TO_SENDER)
+    await town.rest()
+    before = (await town.file(order)).position
+    for arguments in (["ship"], []):
+        tried = await saga("retry", str(order), *arguments)
+        assert tried.exit_code == 1
+        assert tried.stderr.startswith(
+            "ship: a parcel came back to its sender, so there is nothing"
+        )
+    assert (await town.file(order)).position == before
+    show_in_redis([order], settings)
+    assert "STUCK at ship: returned_to_sender" in (await saga("list", "--stuck")).stdout
+
+
 async def test_a_refund_by_hand_that_failed_is_listed_until_it_comes_through_or_is_left_out(
     town: Town, settings: Settings, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
