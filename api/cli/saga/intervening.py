@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from api.cli.orders import HELP, fail
+from api.cli.orders import HELP, fail, told_if_unreadable
 from api.cli.saga.lines import step_name, task_line
 from api.cli.saga.order import find, steps_in
 from api.cli.store import load_environment
@@ -51,7 +51,8 @@ def retry(
     """Try again now what is stuck or failed: steps, calls, reactions and timers."""
     load_environment()
     _check_step(step)
-    asyncio.run(_retry(_Wanted(order, step, subject), dry_run=dry_run))
+    with told_if_unreadable(order):
+        asyncio.run(_retry(_Wanted(order, step, subject), dry_run=dry_run))
 
 
 def skip(
@@ -65,7 +66,8 @@ def skip(
     """Go on without a stuck step."""
     load_environment()
     _check_step(step)
-    asyncio.run(_skip(_Wanted(order, step, subject), reason, dry_run=dry_run))
+    with told_if_unreadable(order):
+        asyncio.run(_skip(_Wanted(order, step, subject), reason, dry_run=dry_run))
 
 
 async def _retry(wanted: _Wanted, *, dry_run: bool) -> None:
