@@ -1,7 +1,8 @@
 """What may be done with an order right now, by whom: the list that its document shows.
 
 Built on the guards that the decisions refuse by, so that what is listed is not refused and what
-is refused is not listed. Which roles may ask at all is a table beside it.
+is refused is not listed. But stock is not looked at: a dispatch is listed, and refused, where
+backordered pieces have not come. Which roles may ask at all is a table beside it.
 """
 
 from collections.abc import Callable, Mapping

@@ -4,6 +4,8 @@ Rule: every command that takes an order takes both, and reads them in this one w
 """
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 from uuid import UUID
 
@@ -27,6 +29,18 @@ def find_order(reader: "OrderReader", order: str) -> "OrderId":
         if found is None:
             fail(f"there is no order {order}")
         return found
+
+
+@contextmanager
+def told_if_unreadable(order: str) -> Iterator[None]:
+    """End with exit code 1 where an event of the order can't be read: nothing can be decided."""
+    from commands.ports import StreamUnreadableError
+    from infrastructure.event_store.order_reader import UnreadableEventError
+
+    try:
+        yield
+    except (StreamUnreadableError, UnreadableEventError) as error:
+        fail(f"this version can't read {order}: {error}; see `dead-letters show {order}`")
 
 
 def fail(message: str) -> NoReturn:

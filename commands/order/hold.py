@@ -7,6 +7,7 @@ from commands.order.file import OrderFile
 from commands.ports import Answer, Ports, Request
 from domain.errors import DomainError
 from domain.fulfilment.progress import CAPTURE_FAILED, LET_GO
+from domain.fulfilment.standing import capture_fails
 from domain.order import decisions
 from domain.order.state import Order, evolve
 
@@ -28,17 +29,30 @@ async def hold_order(target: Target, reason: str, request: Request, ports: Ports
 
 
 async def release_hold(target: Target, reason: str, request: Request, ports: Ports) -> Answer:
-    """Release it; it is held anew where its money was let go of while it was held otherwise.
+    """Release it; it is held anew where its money failed meanwhile, for which nobody released it.
 
     Raises as `change_order`, and the rules of `decisions.release_hold`.
     """
 
     def decide(order: Order, file: OrderFile) -> Decision:
         events = decisions.release_hold(order, reason=reason)
-        payment = file.payment.state
-        let_go = payment is not None and bool(payment.voided_minor)
-        if let_go and order.held_for != LET_GO:
-            events += decisions.hold(reduce(evolve, events, order), reason=LET_GO)
-        return Decision(file.order, events, read=[file.payment])
+        why = _still_held_for(order, file)
+        if why is not None:
+            events += decisions.hold(reduce(evolve, events, order), reason=why)
+        return Decision(file.order, events, read=[file.payment, file.fulfilment])
 
     return await change_order(target, decide, request, ports)
+
+
+def _still_held_for(order: Order, file: OrderFile) -> str | None:
+    """Find what would hold the order if it were not on hold; None: nothing, or it was for that.
+
+    Who releases a hold of money that was let go of knows that nothing is taken any more.
+    """
+    payment, saga = file.payment.state, file.fulfilment.state
+    if order.held_for == LET_GO:
+        return None
+    if payment is not None and payment.voided_minor:
+        return LET_GO
+    fails = saga is not None and capture_fails(saga)
+    return CAPTURE_FAILED if fails and order.held_for != CAPTURE_FAILED else None

@@ -7,6 +7,7 @@ from commands.envelopes import address_events
 from commands.order.file import load_file
 from commands.ports import Answer, Append, Ports, Request, Write
 from domain.errors import DomainError
+from domain.fulfilment.facts import BY_HAND
 from domain.ids import OrderId
 from domain.money import Currency
 from domain.payment import decisions
@@ -28,7 +29,7 @@ async def ask_refund(command: AskRefund, request: Request, ports: Ports) -> Answ
             `idempotency_key_reused`; `too_much_contention`.
         StoreUnavailableError: nothing is known to be stored; asking again is safe.
     """
-    refund_id = f"manual/{ports.names.new_event_id()}"
+    refund_id = f"{BY_HAND}/{ports.names.new_event_id()}"
 
     async def attempt() -> Answer:
         file = await load_file(command.order_id, ports)

@@ -14,7 +14,13 @@ from commands.ports import Append, Ports, Request, Write
 from domain.envelope import Actor, Envelope, Role
 from domain.fulfilment.events import FulfilmentStepStarted, Step
 from domain.fulfilment.facts import REST, SURPLUS
-from domain.fulfilment.standing import is_off, is_skipped, rest_minor, surplus_minor
+from domain.fulfilment.standing import (
+    is_by_hand,
+    is_off,
+    is_skipped,
+    rest_minor,
+    surplus_minor,
+)
 from domain.order.state import Order
 from domain.payment import decisions
 from domain.payment.events import PaymentEvent
@@ -98,7 +104,9 @@ def _decide(
                 refund_id=event.subject,
                 amount_minor=_refund_minor(event.subject, order, payment, file),
                 currency=order.currency,
-                reason="the order was changed" if _is_surplus(event.subject) else "a return",
+                reason=_why(event.subject),
+                # What is owed for returns comes first.
+                promised=file.promised_refunds if is_by_hand(event.subject) else {},
             )
         case _:
             return ()
@@ -136,6 +144,12 @@ def _refund_minor(subject: str, order: Order, payment: Payment, file: OrderFile)
     }
     # What the bank took back meanwhile is not given back once more.
     return min(owed[subject], payment.refundable_minor)
+
+
+def _why(refund: str) -> str:
+    if is_by_hand(refund):
+        return "asked for again"
+    return "the order was changed" if _is_surplus(refund) else "a return"
 
 
 def _is_surplus(subject: str) -> bool:

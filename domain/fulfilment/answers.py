@@ -1,12 +1,18 @@
 """What came of a step, read from where the other aggregates stand."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from domain.fulfilment.events import Step
 from domain.fulfilment.facts import Facts, ParcelStatus, PaymentFacts
-from domain.fulfilment.standing import holds_too_much, money_is_out, stock_is_out, unshipped
+from domain.fulfilment.standing import (
+    holds_too_much,
+    is_by_hand,
+    money_is_out,
+    stock_is_out,
+    unshipped,
+)
 from domain.fulfilment.state import Fulfilment, StepRecord
 from domain.order.state import Order
 from domain.payment.events import DeclineCode
@@ -97,7 +103,10 @@ def _void(case: _Case) -> Answer:
 
 
 def _refund(case: _Case) -> Answer:
-    return _money_moved(case.record, case.facts.payment, case.facts.payment.refunds)
+    came = _money_moved(case.record, case.facts.payment, case.facts.payment.refunds)
+    if isinstance(came, Failed) and is_by_hand(case.record.subject):
+        return replace(came, final=True)  # people may have asked for another in its place
+    return came
 
 
 def _restock(case: _Case) -> Answer:

@@ -18,6 +18,8 @@ REST = "rest"
 """The capture of what is still owed once all is shipped; other captures are for one parcel."""
 SURPLUS = "surplus"
 """The refund of what was taken beyond what is owed, as `surplus/1`; others are for a receipt."""
+BY_HAND = "manual"
+"""A refund that people asked for, as `manual/<id>`: the saga asks for none of these by itself."""
 
 
 def _no_pieces() -> Mapping[int, int]:
@@ -72,6 +74,7 @@ class PaymentFacts:
         captures: what was taken, by parcel (`ParcelFacts.shipment_id`) or `REST`.
         refunds: what was given back, by refund: `SURPLUS/n`, a receipt, or one that people made.
         refunding: what is being given back, by the same names.
+        in_vain: what people asked to be given back, and was not, by the same names.
         charged_back_minor: what the customer's bank took back.
         failures: how often a capture or a refund failed, by the same names.
         refused: those of them that the provider will never do.
@@ -86,6 +89,7 @@ class PaymentFacts:
     captures: Mapping[str, int] = field(default_factory=_no_money)
     refunds: Mapping[str, int] = field(default_factory=_no_money)
     refunding: Mapping[str, int] = field(default_factory=_no_money)
+    in_vain: Mapping[str, int] = field(default_factory=_no_money)
     charged_back_minor: int = 0
     failures: Mapping[str, int] = field(default_factory=_no_money)
     refused: frozenset[str] = frozenset()

@@ -11,7 +11,9 @@ from typing import TypeAlias
 from domain.fulfilment.events import Step
 from domain.fulfilment.facts import REST, Facts
 from domain.fulfilment.standing import (
+    going_minor,
     holds_too_much,
+    is_by_hand,
     is_off,
     is_skipped,
     money_is_out,
@@ -61,7 +63,8 @@ def needs(order: Order, saga: Fulfilment, facts: Facts) -> list[Need]:
         # One after the other: stock that is back can be sold while the money is on its way.
         wanted = list(_unskipped(saga, _undo(order, saga, facts)))[:1]
     else:
-        wanted = list(_unskipped(saga, _forward(order, saga, facts)))
+        forward = (*_forward(order, saga, facts), *_by_hand(saga, facts))
+        wanted = list(_unskipped(saga, iter(forward)))
     return [*wanted, *_unskipped(saga, _returns(order, saga, facts))]
 
 
@@ -189,15 +192,28 @@ def _returns(order: Order, saga: Fulfilment, facts: Facts) -> Iterator[Need]:
                 yield Step.RESTOCK, receipt.subject
 
 
+def _by_hand(saga: Fulfilment, facts: Facts) -> Iterator[Need]:
+    """Refunds of people's that came to nothing: they are told, and say what is to be done.
+
+    Not of more than is left to give back: that went, or goes, another way. Nor of an order that is
+    undone: all of its money goes back.
+    """
+    left_minor = facts.payment.kept_minor - promised_minor(facts) - going_minor(facts)
+    for refund, amount_minor in facts.payment.in_vain.items():
+        if amount_minor <= left_minor:
+            yield Step.REFUND, refund
+    for refund in facts.payment.refunding:
+        if is_by_hand(refund) and _is_unanswered(saga, Step.REFUND, refund):
+            yield Step.REFUND, refund  # people have it tried again
+
+
 def _is_early(order: Order, saga: Fulfilment, facts: Facts) -> bool:
     """Whether less is there than is to go back for returns, and more will be taken.
 
     Pieces may be back before their money was taken, or people gave back a part of it.
     """
     payment = facts.payment
-    receipts = {receipt.subject for each in facts.returns for receipt in each.receipts}
-    going = sum(amount for name, amount in payment.refunding.items() if name not in receipts)
-    there_minor = payment.captured_minor - payment.refunded_minor - going
+    there_minor = payment.captured_minor - payment.refunded_minor - going_minor(facts)
     to_come = bool(_uncaptured(saga, facts)) or (
         order.status is OrderStatus.CONFIRMED and _takes_rest(order, saga, facts)
     )

@@ -18,8 +18,12 @@ from domain.fulfilment.timing import Timing
 from domain.fulfilment.waiting import timers
 
 RETRYABLE = (Condition.STUCK, Condition.PAUSED)
+RETRY_NOT = (
+    "a parcel came back to its sender, so there is nothing to try again:"
+    " pack another one and hand it over, or cancel the lines"
+)
 _UNSKIPPABLE = (Step.RESERVE, Step.AUTHORIZE, Step.COMMIT)
-_OUTCOME_UNKNOWN = (NO_ANSWER, NO_SCAN, RETURNED_TO_SENDER)
+_OUTCOME_UNKNOWN = (NO_ANSWER, NO_SCAN)
 
 
 def time_out(saga: Fulfilment, *, now: datetime) -> tuple[FulfilmentEvent, ...]:
@@ -42,13 +46,20 @@ def retry(
     It is the same attempt, if nobody knows how it ended.
 
     Raises:
-        DomainError: `unknown_step`, `step_not_stuck`.
+        DomainError: `unknown_step`, `step_not_stuck`; `nothing_to_retry` for what people must do.
     """
     record = _found(saga, step, subject, RETRYABLE)
+    if not may_retry(record):
+        raise DomainError("nothing_to_retry", RETRY_NOT)
     unknown = record.reason in _OUTCOME_UNKNOWN
     attempt = record.attempt if unknown else record.attempt + 1
     due_at = timing.due_at(step, now)
     return (FulfilmentStepStarted(saga.order_id, step, subject, attempt, due_at),)
+
+
+def may_retry(record: StepRecord) -> bool:
+    """Whether trying a step again can bring anything: no service sends a parcel again."""
+    return record.reason != RETURNED_TO_SENDER
 
 
 def skip(saga: Fulfilment, step: Step, subject: str, *, reason: str) -> tuple[FulfilmentEvent, ...]:

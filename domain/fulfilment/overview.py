@@ -13,6 +13,7 @@ from domain.fulfilment.facts import (
     ReturnFacts,
     ReturnStatus,
 )
+from domain.fulfilment.standing import is_by_hand
 from domain.inventory.allocation import Allocation, AllocationStatus
 from domain.payment.state import Outcome, Payment, Transfer
 from domain.returns.state import Return, Returns, ReturnStage
@@ -69,6 +70,7 @@ def _payment(payment: Payment | None) -> PaymentFacts:
     if payment is None:
         return PaymentFacts()
     latest = payment.attempts.get(len(payment.attempts))
+    failed = _with_outcome(payment.refunds, Outcome.FAILED)
     transfers: Mapping[str, Transfer] = {**payment.captures, **payment.refunds}
     return PaymentFacts(
         attempt=len(payment.attempts),
@@ -82,6 +84,7 @@ def _payment(payment: Payment | None) -> PaymentFacts:
         captures=_with_outcome(payment.captures, Outcome.DONE),
         refunds=_with_outcome(payment.refunds, Outcome.DONE),
         refunding=_with_outcome(payment.refunds, Outcome.PENDING),
+        in_vain={name: amount for name, amount in failed.items() if is_by_hand(name)},
         charged_back_minor=payment.charged_back_minor,
         failures={name: one.failures for name, one in transfers.items() if one.failures},
         refused=frozenset(name for name, one in transfers.items() if one.refused),

@@ -18,7 +18,7 @@ from domain.fulfilment.events import (
 )
 from domain.fulfilment.needs import Need
 from domain.fulfilment.scene import Changes, Scene
-from domain.fulfilment.standing import is_skipped, unshipped
+from domain.fulfilment.standing import is_by_hand, is_skipped, unshipped
 from domain.fulfilment.state import NO_ANSWER, Condition, Fulfilment, StepRecord
 from domain.order import decisions
 from domain.order.guards import may_hold
@@ -64,9 +64,12 @@ def proceed(need: Need, scene: Scene) -> tuple[FulfilmentEvent, ...]:
 
 
 def start(scene: Scene, need: Need, due_at: datetime | None) -> FulfilmentStepStarted:
-    """Start the next attempt of a step."""
-    record = scene.saga.of(*need)
+    """Start the next attempt of a step; of people's refund the one that failed, to be noted."""
+    step, subject = need
+    record = scene.saga.of(step, subject)
     attempt = 1 if record is None else record.attempt + 1
+    if step is Step.REFUND and is_by_hand(subject):
+        attempt = scene.facts.payment.failures[subject]
     return FulfilmentStepStarted(scene.order.order_id, *need, attempt, due_at)
 
 

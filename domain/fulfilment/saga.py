@@ -27,7 +27,7 @@ from domain.fulfilment.events import (
 from domain.fulfilment.facts import Facts, ParcelStatus
 from domain.fulfilment.progress import CAPTURE_FAILED, proceed, settle
 from domain.fulfilment.scene import Changes, Scene
-from domain.fulfilment.standing import is_off, is_skipped
+from domain.fulfilment.standing import capture_fails, is_by_hand, is_off, is_skipped
 from domain.fulfilment.state import Fulfilment
 from domain.fulfilment.timing import Timing
 from domain.ids import ShipmentId
@@ -149,10 +149,7 @@ def _proceed(scene: Scene) -> Changes:
 
 def _release_hold(scene: Scene) -> Changes:
     """Let parcels leave again once no capture fails any more; people's holds are theirs."""
-    failing = any(
-        record.step is Step.CAPTURE and (record.attempt > 1 or record.reason)
-        for record in scene.saga.live()
-    )
+    failing = capture_fails(scene.saga)
     if scene.order.held_for != CAPTURE_FAILED or failing or scene.facts.payment.voided:
         return Changes()  # of what the provider has let go of, no capture will come
     if scene.order.status is not OrderStatus.CONFIRMED:
@@ -178,10 +175,11 @@ def _decide_fate(scene: Scene) -> Changes:
 
 
 def _is_busy(scene: Scene) -> bool:
-    """Whether a step is missing for the order's fate; a return's steps are not."""
+    """Whether a step is missing for the order's fate; a return's, and people's refunds, are not."""
     ours = {receipt.subject for each in scene.facts.returns for receipt in each.receipts}
     return any(
-        subject not in ours for _, subject in plan.needs(scene.order, scene.saga, scene.facts)
+        subject not in ours and not is_by_hand(subject)
+        for _, subject in plan.needs(scene.order, scene.saga, scene.facts)
     )
 
 

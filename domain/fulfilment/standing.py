@@ -6,7 +6,14 @@ Each function looks at where things are now, never at how they came to be there.
 from collections.abc import Mapping
 
 from domain.fulfilment.events import Step
-from domain.fulfilment.facts import SURPLUS, AllocationFacts, Facts, ParcelStatus, PaymentFacts
+from domain.fulfilment.facts import (
+    BY_HAND,
+    SURPLUS,
+    AllocationFacts,
+    Facts,
+    ParcelStatus,
+    PaymentFacts,
+)
 from domain.fulfilment.state import Condition, Fulfilment
 from domain.order.state import Order, OrderStatus
 
@@ -88,6 +95,26 @@ def promised_minor(facts: Facts) -> int:
 def surplus_refund(payment: PaymentFacts) -> str:
     """Name the next refund of what was taken beyond what is owed."""
     return f"{SURPLUS}/{1 + sum(_is_surplus(refund) for refund in payment.refunds)}"
+
+
+def capture_fails(saga: Fulfilment) -> bool:
+    """Whether some parcel's money could not be taken so far, and people have not left that out."""
+    return any(
+        record.step is Step.CAPTURE and (record.attempt > 1 or record.reason != "")
+        for record in saga.live()
+    )
+
+
+def going_minor(facts: Facts) -> int:
+    """How much is on its way back, but for returns."""
+    receipts = {receipt.subject for each in facts.returns for receipt in each.receipts}
+    refunding = facts.payment.refunding.items()
+    return sum(amount for name, amount in refunding if name not in receipts)
+
+
+def is_by_hand(refund: str) -> bool:
+    """Whether people asked for a refund, and not the saga."""
+    return refund.startswith(f"{BY_HAND}/")
 
 
 def rest_minor(order: Order, payment: PaymentFacts) -> int:

@@ -127,12 +127,16 @@ def _said(shown: Body, event: PaymentEvent, after: Payment) -> Body:
 
 
 def _words(event: PaymentEvent, after: Payment, currency: Currency) -> tuple[str, str] | None:
-    """Give a step of the timeline; None where it is no matter of the customer's."""
+    """Give a step of the timeline; None where it is no matter of the customer's, or moved nothing.
+
+    A parcel's share may be nothing, as with a discount, or what is packed again after it came back.
+    """
     if isinstance(event, PaymentAuthorized) and event.attempt != after.held:
         return None
-    if isinstance(event, PaymentVoided) and (event.attempt is not None or not event.amount_minor):
+    if isinstance(event, PaymentVoided) and event.attempt is not None:
         return None
-    if type(event) not in _WORDS:
+    amount_minor = getattr(event, "amount_minor", None)
+    if type(event) not in _WORDS or amount_minor == 0:
         return None
     code, text = _WORDS[type(event)]
-    return code, text.format(amount=Money(getattr(event, "amount_minor", 0), currency))
+    return code, text.format(amount=Money(amount_minor or 0, currency))

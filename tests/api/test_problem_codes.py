@@ -12,6 +12,7 @@ SPEAKERS = ("domain", "commands", "infrastructure/carriers", "api/order", "proje
 OUR_OWN = {
     "capture_above_authorized": "between the saga and the payment service",
     "capture_changed": "the same",
+    "nothing_to_retry": "the command line, `ordertrail saga`",
     "quantity_above_shipped": "between the saga and the inventory service",
     "refund_changed": "between the saga and the payment service",
     "step_not_skippable": "the command line, `ordertrail saga`",

@@ -14,6 +14,7 @@ from domain.events import EventOfOrder
 from domain.fulfilment import events as f
 from domain.fulfilment.events import Step
 from domain.fulfilment.overview import facts_of
+from domain.money import Currency
 from domain.order.state import OrderStatus
 from domain.payment import events as p
 from domain.returns.events import ReturnReceived
@@ -136,6 +137,20 @@ def test_customers_read_of_their_money_what_concerns_them() -> None:
         "A refund did not come through",
         "1.20 GBP taken back by your bank",
     ]
+
+
+def test_customers_read_nothing_of_money_where_none_moved() -> None:
+    nothing: list[p.PaymentEvent] = [
+        p.PaymentAuthorizationRequested(ORDER_ID, 1, 0, Currency("GBP"), "sandbox"),
+        p.PaymentAuthorized(ORDER_ID, 1, 0, ""),
+        p.PaymentCaptureRequested(ORDER_ID, str(ONE), 0),
+        p.PaymentCaptured(ORDER_ID, str(ONE), 0),
+        p.RefundRequested(ORDER_ID, "first", 0, "damaged"),
+        p.PaymentRefunded(ORDER_ID, "first", 0),
+        p.PaymentVoidRequested(ORDER_ID),
+        p.PaymentVoided(ORDER_ID, 0),
+    ]
+    assert texts(document(("payment", nothing))) == []
 
 
 def test_a_line_shows_what_is_held_for_it_and_not_there_yet() -> None:

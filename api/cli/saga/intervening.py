@@ -2,13 +2,14 @@
 
 import asyncio
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from api.cli.orders import HELP, fail
+from api.cli.orders import HELP, fail, told_if_unreadable
 from api.cli.saga.lines import step_name, task_line
 from api.cli.saga.order import find, steps_in
 from api.cli.store import load_environment
@@ -50,7 +51,8 @@ def retry(
     """Try again now what is stuck or failed: steps, calls, reactions and timers."""
     load_environment()
     _check_step(step)
-    asyncio.run(_retry(_Wanted(order, step, subject), dry_run=dry_run))
+    with told_if_unreadable(order):
+        asyncio.run(_retry(_Wanted(order, step, subject), dry_run=dry_run))
 
 
 def skip(
@@ -64,13 +66,14 @@ def skip(
     """Go on without a stuck step."""
     load_environment()
     _check_step(step)
-    asyncio.run(_skip(_Wanted(order, step, subject), reason, dry_run=dry_run))
+    with told_if_unreadable(order):
+        asyncio.run(_skip(_Wanted(order, step, subject), reason, dry_run=dry_run))
 
 
 async def _retry(wanted: _Wanted, *, dry_run: bool) -> None:
     from commands.fulfilment.intervene import StuckStep, retry_step
     from domain.errors import DomainError
-    from domain.fulfilment.on_call import RETRYABLE
+    from domain.fulfilment.on_call import RETRY_NOT, RETRYABLE, may_retry
     from infrastructure import composition
     from infrastructure.settings import FulfilmentSettings, StoreSettings
 
@@ -78,11 +81,17 @@ async def _retry(wanted: _Wanted, *, dry_run: bool) -> None:
     order_id = find(wanted.order)
     async with composition.command_ports(store) as ports, composition.open_tasks(store) as tasks:
         failing = [task for task in await tasks.of_order(order_id) if task.problem is not None]
-        chosen = wanted.choose(await steps_in(RETRYABLE, order_id, ports))
-        if wanted.step is not None and not chosen:
+        found = wanted.choose(await steps_in(RETRYABLE, order_id, ports))
+        if wanted.step is not None and not found:
             fail(f"{wanted.step} is not stuck")
-        if not chosen and not failing:
+        if not found and not failing:
             fail(f"nothing of {wanted.order} is stuck")
+        chosen = [record for record in found if may_retry(record)]
+        for record in found:
+            if not may_retry(record):
+                sys.stderr.write(f"{step_name(record)}: {RETRY_NOT}\n")
+        if not chosen and not failing:
+            raise typer.Exit(1)
         _say(chosen, failing)
         if dry_run:
             typer.echo("these would be tried again; nothing was done")

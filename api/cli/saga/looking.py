@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from api.cli.orders import HELP, fail
+from api.cli.orders import HELP, fail, told_if_unreadable
 from api.cli.saga.lines import order_line, step_line, task_line, utc
 from api.cli.saga.order import Told, find_told
 from api.cli.store import load_environment
@@ -70,7 +70,8 @@ def list_sagas(
 def show(order: Annotated[str, typer.Argument(help=HELP)]) -> None:
     """Show each step of an order's saga, and the tasks of its services."""
     load_environment()
-    order_id, told = find_told(order)
+    with told_if_unreadable(order):
+        order_id, told = find_told(order)
     tasks = asyncio.run(_tasks(order_id))
     if told is None and not tasks:
         fail(f"no saga leads {order}")

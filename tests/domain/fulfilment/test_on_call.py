@@ -122,6 +122,13 @@ def test_a_step_that_waits_for_its_next_try_is_tried_now() -> None:
     assert skip.code == "step_not_stuck"
 
 
+def test_a_parcel_that_came_back_is_sent_again_and_not_retried() -> None:
+    given = saga(*SHIPPING, stuck(Step.SHIP, "returned_to_sender"))
+    error = refused(lambda: retry(given, Step.SHIP))
+    assert error.code == "nothing_to_retry"
+    assert "pack another one and hand it over, or cancel the lines" in error.detail
+
+
 def test_what_goes_on_by_itself_is_neither_retried_nor_skipped() -> None:
     assert refused(lambda: retry(saga(*SENT), Step.VOID)).code == "unknown_step"
     assert refused(lambda: retry(saga(*SENT), Step.CAPTURE, "p1")).code == "step_not_stuck"

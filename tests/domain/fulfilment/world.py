@@ -16,6 +16,7 @@ from domain.fulfilment import saga as process
 from domain.fulfilment import state
 from domain.fulfilment.events import FulfilmentEvent, FulfilmentStepStarted, Step
 from domain.fulfilment.facts import (
+    BY_HAND,
     REST,
     SURPLUS,
     AllocationFacts,
@@ -27,8 +28,14 @@ from domain.fulfilment.facts import (
     ReturnFacts,
     ReturnStatus,
 )
-from domain.fulfilment.on_call import RETRYABLE, retry, time_out
-from domain.fulfilment.standing import promised_minor, rest_minor, surplus_minor, unshipped
+from domain.fulfilment.on_call import RETRYABLE, may_retry, retry, time_out
+from domain.fulfilment.standing import (
+    is_by_hand,
+    promised_minor,
+    rest_minor,
+    surplus_minor,
+    unshipped,
+)
 from domain.fulfilment.state import Fulfilment
 from domain.fulfilment.timing import Timing
 from domain.fulfilment.waiting import next_timer
@@ -112,7 +119,7 @@ class World:
 
     def retry_stuck(self) -> None:
         for record in () if self.saga is None else self.saga.live():
-            if record.condition in RETRYABLE and self.saga is not None:
+            if record.condition in RETRYABLE and may_retry(record) and self.saga is not None:
                 self.store(
                     *retry(self.saga, record.step, record.subject, now=self.now, timing=self.timing)
                 )
@@ -262,11 +269,34 @@ class World:
             return
         if name not in self.provider.refunded:
             amount = self._owed_back(name)
-            if not amount or self._fails(event, luck):
+            too_much = amount > self._left_minor() or (
+                is_by_hand(name) and amount > self._left_minor() - promised_minor(self.facts)
+            )
+            if not amount or too_much or self._fails(event, luck):
                 return
             self.provider.refunded[name] = amount
-        if luck is not Luck.YES_UNHEARD:
-            self._pay(refunds={**payment.refunds, name: self.provider.refunded[name]})
+        heard = {} if luck is Luck.YES_UNHEARD else {name: self.provider.refunded[name]}
+        self._pay(refunds={**payment.refunds, **heard})
+
+    def refund_by_hand(self, part: int, luck: Luck) -> None:
+        """Ask for a part of what is left, as people do; the provider answers at once."""
+        payment = self.facts.payment
+        names = [name for name in (*payment.failures, *payment.refunds) if is_by_hand(name)]
+        name = f"{BY_HAND}/{len(names) + 1}"
+        amount = max(0, self._left_minor() - promised_minor(self.facts)) // part
+        if not amount:
+            return
+        if luck is Luck.YES:
+            self.provider.refunded[name] = amount
+            self._pay(refunds={**payment.refunds, name: amount})
+        else:
+            self._pay(
+                in_vain={**payment.in_vain, name: amount}, failures={**payment.failures, name: 1}
+            )
+
+    def _left_minor(self) -> int:
+        books = self.provider
+        return sum(books.captured.values()) - sum(books.refunded.values())
 
     def _fails(self, event: FulfilmentStepStarted, luck: Luck) -> bool:
         payment, name = self.facts.payment, event.subject
@@ -302,6 +332,8 @@ class World:
         payment = self.facts.payment
         if name.startswith(SURPLUS):
             return surplus_minor(self.order, self.facts)
+        if is_by_hand(name):
+            return payment.in_vain.get(name, 0)
         owed = {r.subject: r.refund_minor for each in self.facts.returns for r in each.receipts}
         return min(owed[name], payment.captured_minor - payment.refunded_minor)
 
@@ -394,4 +426,12 @@ class World:
         if payment.authorized and not payment.voided:
             held = self.provider.authorized[payment.attempt] - payment.captured_minor
         pending = self.asking or len(payment.captures) < len(self.provider.captured)
-        self.facts = replace(self.facts, payment=replace(payment, held_minor=held, pending=pending))
+        refunded = self.provider.refunded
+        payment = replace(
+            payment,
+            held_minor=held,
+            pending=pending,
+            refunding={n: minor for n, minor in refunded.items() if n not in payment.refunds},
+            in_vain={n: minor for n, minor in payment.in_vain.items() if n not in refunded},
+        )
+        self.facts = replace(self.facts, payment=payment)

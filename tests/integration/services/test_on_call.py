@@ -11,9 +11,11 @@ from typer.testing import CliRunner, Result
 from api.cli.main import app
 from commands.fulfilment.advance import store_reaction
 from commands.order.cancel import CancelOrder, cancel_order
+from commands.payment.refund import AskRefund, ask_refund
 from domain.fulfilment.events import FulfilmentStuck, Step
 from domain.ids import OrderId, ShipmentId
 from domain.order.decisions import LineToCancel
+from domain.payment.events import RefundFailed
 from domain.shipment.events import TrackingStatus
 from domain.shipment.pieces import LineRequest
 from infrastructure import composition
@@ -119,6 +121,60 @@ async def test_what_was_settled_otherwise_is_not_taken_when_kafka_is_wiped(
     ] * 3
     failing = await town.parts.tasks.failing(tries=1, limit=9)
     assert [task.problem for task in failing] == []
+
+
+async def test_a_parcel_that_came_back_stays_listed_until_people_have_mended_it(
+    town: Town, settings: Settings, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ORDERTRAIL_REDIS_URL", redis_url)
+    order = await place(town.ports, "tok_visa", A=1)
+    await town.rest()
+    parcel = await town.send(order, [LineRequest(A, 1)])
+    await town.deliver(order, parcel, TrackingStatus.RETURN_TO_SENDER)
+    await town.rest()
+    before = (await town.file(order)).position
+    for arguments in (["ship"], []):
+        tried = await saga("retry", str(order), *arguments)
+        assert tried.exit_code == 1
+        assert tried.stderr.startswith(
+            "ship: a parcel came back to its sender, so there is nothing"
+        )
+    assert (await town.file(order)).position == before
+    show_in_redis([order], settings)
+    assert "STUCK at ship: returned_to_sender" in (await saga("list", "--stuck")).stdout
+
+
+async def test_a_refund_by_hand_that_failed_is_listed_until_it_comes_through_or_is_left_out(
+    town: Town, settings: Settings, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ORDERTRAIL_REDIS_URL", redis_url)
+    orders = [await place(town.ports, "tok_visa", A=1) for _ in range(2)]
+    await town.rest()
+    for order in orders:
+        await town.deliver(order, await town.send(order, [LineRequest(A, 1)]))
+        await town.rest()
+        answer = await ask_refund(AskRefund(order, 100, "GBP", "sorry"), asks(), town.ports)
+        await town.rest()
+        file, refund = await town.file(order), str(answer.body["refund_id"])
+        refused = RefundFailed(order, refund, "account closed")
+        await store_reaction(file, [(file.payment, [refused])], asks(), town.ports)
+    await town.rest()
+    assert [await status(town, order) for order in orders] == ["completed"] * 2
+    show_in_redis(orders, settings)
+    listed = (await saga("list", "--stuck")).stdout.splitlines()
+    assert sorted(line.split()[0] for line in listed) == sorted(map(str, orders))
+    assert all("STUCK at refund manual/" in line for line in listed)
+
+    again, left = orders
+    tried = await saga("retry", str(again), "refund")
+    assert tried.exit_code == 0, tried.output
+    skipped = await saga("skip", str(left), "refund", "--reason", "paid in cash")
+    assert skipped.exit_code == 0, skipped.output
+    await town.rest()
+    refunded = [(await town.file(order)).facts.payment.refunded_minor for order in orders]
+    assert refunded == [100, 0]
+    show_in_redis(orders, settings)
+    assert (await saga("list", "--stuck")).stdout == "nothing is stuck\n"
 
 
 async def test_what_secures_an_order_is_not_left_out_and_nonsense_is_refused(town: Town) -> None:

@@ -137,6 +137,15 @@ async def test_an_order_that_can_not_be_read_holds_up_no_other_s_timer_and_is_li
         monkeypatch.setenv("ORDERTRAIL_REDIS_URL", NOWHERE)
         shown = f"{bad}  {TIMERS}: tried {FAILING_TRIES} times: {problem}"
         assert (await saga("list", "--stuck")).stdout.splitlines() == [shown]
+        for asked in (
+            ["retry", str(bad)],
+            ["skip", str(bad), "ship", "--reason", "x"],
+            ["show", str(bad)],
+        ):
+            told = await saga(*asked)
+            assert told.exit_code == 1
+            assert told.stderr.startswith(f"this version can't read {bad}: fulfilment.")
+            assert told.stderr.endswith(f"see `dead-letters show {bad}`\n")
 
         await change(database_url, HEALED, ".eaten", fulfilment_stream(bad))
         await ring(town, database_url)
