@@ -21,7 +21,7 @@ from infrastructure.redis.layout import StoredDocument
 from infrastructure.redis.refold import Refolded, refold
 from infrastructure.redis.shard import DocumentMovedError, script
 from projections.order.document import OrderDocument
-from projections.order.placing import without_personal_data
+from projections.order.forgetting import without_personal_data
 
 ATTEMPTS = 5
 POLL_S = 0.05

@@ -10,6 +10,8 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
+from commands.order.change import Target
+from commands.order.hold import hold_order, release_hold
 from commands.order.place import PlaceOrder, place_order
 from commands.ports import Answer
 from domain.errors import DomainError
@@ -138,6 +140,30 @@ async def test_a_forgotten_customer_is_shown_nowhere_and_everybody_else_is(
     found = pipeline.stored(other.order_id)
     assert found is not None
     assert b"Ada Byron" in found.body
+
+
+async def test_what_people_wrote_of_a_customer_is_forgotten_with_them(pipeline: Pipeline) -> None:
+    texts = b"Eve is abroad", b"Eve is back"
+    with pipeline.relay(), pipeline.projector():
+        order_id = (await place(pipeline, key="k")).order_id
+        target, ports = Target(order_id), pipeline.ports
+        held = await hold_order(target, texts[0].decode(), pipeline.request("h"), ports)
+        await asyncio.to_thread(pipeline.await_complete, held.position)
+        assert texts[0] in everything_in_redis(pipeline)
+        orders = delete_key(pipeline)
+        # This process has the key still, and finds out that it may not be used.
+        released = await release_hold(target, texts[1].decode(), pipeline.request("r"), ports)
+        again = await hold_order(target, texts[0].decode(), pipeline.request("h2"), ports)
+        assert (released.position, again.position) == (3, 4)
+        await finish(pipeline, orders)
+        await asyncio.to_thread(pipeline.await_complete, 5)
+    document = pipeline.reader.fold(order_id)
+    assert document is not None
+    assert document.body["hold_reason"] == "[forgotten]"
+    for text in texts:
+        assert text not in everything_in_redis(pipeline)
+        assert not any(text in entry.state for entry in log(pipeline))
+    assert pipeline.assert_views_equal_folds() == 1
 
 
 async def test_what_a_killed_rebuild_has_built_shows_a_forgotten_customer_no_more(
