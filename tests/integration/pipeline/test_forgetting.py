@@ -265,6 +265,16 @@ async def test_what_was_stopped_after_the_key_was_deleted_is_finished_by_doing_i
     assert pipeline.assert_views_equal_folds() == 3
 
 
+async def test_an_order_whose_beginning_is_damaged_is_still_theirs(pipeline: Pipeline) -> None:
+    damaged, whole = [await place(pipeline, key=f"k{n}") for n in range(2)]
+    with psycopg.connect(pipeline.store.postgres_url.get_secret_value()) as connection:
+        connection.execute(
+            "UPDATE events SET state = state || '}'::bytea WHERE order_id = %s", [damaged.order_id]
+        )
+    with customers(pipeline) as asked:
+        assert asked.orders(EVE) == [damaged.order_id, whole.order_id]
+
+
 async def test_the_first_deletion_counts(pipeline: Pipeline) -> None:
     await place(pipeline, key="k1")
     with customers(pipeline) as asked:
