@@ -181,12 +181,12 @@ async def test_what_a_killed_rebuild_has_built_shows_a_forgotten_customer_no_mor
 
     orders = [placed.order_id]
     assert list(forgetting.leftovers(pipeline.redis, orders))
-    assert forgetting.empty_unfed(pipeline.redis, pipeline.generations, orders) == 1
+    assert forgetting.clear_elsewhere(pipeline.redis, pipeline.generations, orders) == 1
     assert SECRET not in everything_in_redis(pipeline)
     left = shard.read(UNFED, orders)[placed.order_id]
     assert left is not None
     assert left.position == 2  # of the event that says so, which the rebuild still has to take in
-    assert forgetting.empty_unfed(pipeline.redis, pipeline.generations, orders) == 0
+    assert forgetting.clear_elsewhere(pipeline.redis, pipeline.generations, orders) == 0
 
 
 async def test_a_process_that_still_has_the_key_shows_and_seals_nothing_with_it(
