@@ -112,7 +112,7 @@ class Append:
     Attributes:
         writes: where nothing is written, nothing is stored but the answer.
         read: streams that the decision rests on without writing them: they must not have moved.
-        customer_id: whose key seals the personal data in the events; None: there is none in them.
+        customer_id: whose key seals what is personal in the events; None: nothing is.
         unique: claims on names that only one order may hold: scope -> name. `holder` gets them.
         answer: stored under the request's idempotency key; its position is set by the store.
     """
@@ -199,7 +199,8 @@ class EventStore(Protocol):
             VersionConflictError: an expected version is not the stream's.
             NameTakenError: a unique name is held by another order.
             DomainError: `idempotency_key_reused`, where the body was another;
-                `customer_forgotten`, where an event has personal data of such a customer.
+                `customer_forgotten`, where an event has personal data of such a customer; free text
+                is left out then.
             StoreUnavailableError: the store can't be reached.
         """
         ...

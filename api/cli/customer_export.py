@@ -1,7 +1,8 @@
 """`export-customer`: all that is known of one customer, for that customer.
 
 What the GDPR grants in article 15 (access) and article 20 (a structured, machine-readable form):
-one JSON document, order by order.
+one JSON document, order by order. Rule: an order that this version can't read holds back no other;
+it is named, in the document too, for somebody has a right to it.
 """
 
 import sys
@@ -53,18 +54,33 @@ def export_customer(
         orders = customers.orders(found.customer_id)
     reader = composition.order_reader(store, pool_size=1)
     with output(path) as out:
-        for text in _document(found, orders, reader):
+        missing: dict[OrderId, str] = {}
+        for text in document(found, orders, reader, missing):
             out.write(text)
-    sys.stderr.write(f"{len(orders)} orders exported\n")
+    sys.stderr.write(f"{len(orders) - len(missing)} orders exported\n")
     if found.forgotten_at is not None:
         when = found.forgotten_at.isoformat(sep=" ", timespec="seconds")
         sys.stderr.write(f"customer {customer} was forgotten at {when}: nothing personal is left\n")
+    if missing:
+        names = "\n".join(f"  {order_id}: {why}" for order_id, why in missing.items())
+        fail(f"this version can't read these orders, so they are missing:\n{names}")
 
 
-def _document(
-    customer: "Customer", orders: "Sequence[OrderId]", reader: "OrderReader"
+def document(
+    customer: "Customer",
+    orders: "Sequence[OrderId]",
+    reader: "OrderReader",
+    missing: "dict[OrderId, str]",
 ) -> Iterator[bytes]:
-    """Write the document piece by piece: one order at a time is in memory."""
+    """Write the document piece by piece: one order at a time is in memory.
+
+    `missing` is filled with the orders that can't be read, and why.
+
+    Raises:
+        UnavailableError: the event store can't be reached.
+    """
+    from domain.errors import UnavailableError
+
     head = {
         "customer_id": customer.customer_id,
         "forgotten_at": customer.forgotten_at,
@@ -72,10 +88,27 @@ def _document(
     }
     yield orjson.dumps(head, option=orjson.OPT_UTC_Z)[:-1] + b',"orders":['
     with steps() as tell:
+        written = 0
         for index, order_id in enumerate(orders):
-            yield (b"," if index else b"") + _order(order_id, reader)
+            try:
+                order = _order(order_id, reader)
+            except UnavailableError:
+                raise
+            except Exception as error:  # noqa: BLE001 - all else is bytes and pure functions: the order
+                missing[order_id] = _why(error)
+            else:
+                yield (b"," if written else b"") + order
+                written += 1
             tell("exporting", index + 1, len(orders))
-    yield b"]}\n"
+    left_out = [{"order_id": str(one), "why": why} for one, why in missing.items()]
+    yield b'],"missing":' + orjson.dumps(left_out) + b"}\n"
+
+
+def _why(error: Exception) -> str:
+    """Say what went wrong, without values from the events."""
+    from infrastructure.event_store.order_reader import UnreadableEventError
+
+    return str(error) if isinstance(error, UnreadableEventError) else type(error).__name__
 
 
 def _order(order_id: "OrderId", reader: "OrderReader") -> bytes:
@@ -83,8 +116,8 @@ def _order(order_id: "OrderId", reader: "OrderReader") -> bytes:
     from projections.order.history import history_page
 
     events = reader.events(order_id)
-    document, page = fold(events), history_page(events)
-    if document is None or page is None:
+    folded, page = fold(events), history_page(events)
+    if folded is None or page is None:
         raise AssertionError(f"{order_id} is in the log and has no events")
-    order = {"document": document.body, "history": page.items}
+    order = {"document": folded.body, "history": page.items}
     return orjson.dumps(order, option=orjson.OPT_UTC_Z)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 LONGEST_NAME = 128
 KEYS_SHOWN = 5
 AGAIN = "not all is done yet: run this again to finish it"
+BY_HAND = "what has another key than {order-N}:gN:document:ID is none of ours: delete it by hand"
 
 
 def register(app: typer.Typer) -> None:
@@ -51,6 +52,7 @@ def forget(
 
     from domain.errors import DomainError, UnavailableError
     from domain.ids import CustomerId
+    from infrastructure.redis.shard import DocumentMovedError
 
     load_environment()
     customer_id, actor = CustomerId(customer), by or getpass.getuser()
@@ -75,6 +77,7 @@ def forget(
         except (
             DomainError,
             UnavailableError,
+            DocumentMovedError,
             psycopg.OperationalError,
             redis.RedisError,
         ) as error:
@@ -112,12 +115,12 @@ def _finish(orders: Sequence["OrderId"], by: str, wait_s: float) -> None:
             tell=lambda reached: tell("waiting for Redis", reached, head),
         )
         rewritten = forgetting.rewrite_documents(client, generations, reader, orders)
-        rewritten += forgetting.empty_unfed(client, generations, orders)
+        rewritten += forgetting.clear_elsewhere(client, generations, orders)
         left = list(forgetting.leftovers(client, orders))
         problems = forgetting.rewrite_files(client)
     if left:
         some = ", ".join(left[:KEYS_SHOWN])
-        fail(f"still in Redis are {len(left)} documents, such as {some}\n{AGAIN}")
+        fail(f"still in Redis are {len(left)} documents, such as {some}\n{AGAIN}\n{BY_HAND}")
     typer.echo(
         f"{len(orders) - len(told.unreadable)} orders say so, {told.now} of them since now;"
         f" Redis shows nothing personal of them ({rewritten} documents were rewritten in place)"

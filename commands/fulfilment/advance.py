@@ -111,6 +111,7 @@ async def store_reaction(
     streams = [stream for stream, _ in written]
     now = ports.clock.now()
     answer = order_answer(file.order)
+    order = file.order.state
     writes = [
         Write(
             stream,
@@ -121,4 +122,12 @@ async def store_reaction(
     ]
     # All of the file was looked at, so none of it may have moved.
     read = [stream for stream in file.streams if stream not in streams]
-    await ports.store.append(Append(writes=writes, read=read, request=request, answer=answer))
+    await ports.store.append(
+        Append(
+            writes=writes,
+            read=read,
+            request=request,
+            answer=answer,
+            customer_id=None if order is None else order.customer_id,
+        )
+    )

@@ -19,7 +19,6 @@ from domain.actions import legal_actions
 from domain.errors import DomainError
 from domain.events import EventOfOrder
 from domain.ids import CustomerId, OrderId, order_stream
-from domain.order.events import OrderPlaced, ShippingAddressChanged
 from domain.order.state import Order
 
 
@@ -127,13 +126,12 @@ def _append(
     ]
     of_order = decision.events if decision.stream is file.order else ()
     answer = order_answer(file.order, of_order)  # type: ignore[arg-type]  # its own stream's events
-    personal = any(isinstance(one, OrderPlaced | ShippingAddressChanged) for one in decision.events)
     return Append(
         writes=[Write(decision.stream, addressed, order.order_id)],
         read=decision.read,
         request=request,
         answer=Answer({**answer.body, **decision.body}),
-        customer_id=order.customer_id if personal else None,
+        customer_id=order.customer_id,
         unique=decision.unique,
         holder=order.order_id,
     )

@@ -58,6 +58,7 @@ async def ask_refund(command: AskRefund, request: Request, ports: Ports) -> Answ
                 read=[file.returns],
                 request=request,
                 answer=Answer(body),
+                customer_id=file.order.state.customer_id,
             )
         )
 

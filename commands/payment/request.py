@@ -5,6 +5,7 @@ make its idempotency key. So whatever is killed, what was asked for is known.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from commands.attempts import until_unmoved
 from commands.envelopes import address_events
@@ -62,7 +63,8 @@ async def request_step(
         events = _decide(event, order, file, provider) if _is_open(event, file) else ()
         if not events:
             return file.payment.state
-        await ports.store.append(_append(event, events, file, envelope, ports))
+        append = _append(event, events, file, envelope, ports)
+        await ports.store.append(replace(append, customer_id=order.customer_id))
         return PAYMENT.after(file.payment.state, events)
 
     return await until_unmoved(attempt)

@@ -16,10 +16,9 @@ from commands.payment.gateway import (
 )
 from commands.payment.request import PAYMENTS
 from commands.ports import Answer, Append, Ports, Request, Write
-from domain.fulfilment.progress import LET_GO
 from domain.ids import order_stream, payment_stream
 from domain.order import decisions
-from domain.order.events import OrderEvent
+from domain.order.events import HoldReason, OrderEvent
 from domain.order.guards import may_hold
 from domain.order.state import ORDER, Order
 from domain.payment import outcomes
@@ -102,7 +101,7 @@ def _hold(
     )
     if before.closed or not gone or order is None or not may_hold(order):
         return ()
-    return decisions.hold(order, reason=LET_GO)
+    return decisions.hold(order, reason_code=HoldReason.AUTHORIZATION_LET_GO)
 
 
 def _attempt(payment: Payment, fact: AttemptChanged) -> Sequence[PaymentEvent]:

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from domain.ids import OrderId
+from domain.personal import FreeText
 
 
 class Step(StrEnum):
@@ -113,7 +114,7 @@ class FulfilmentStepSkipped:
     order_id: OrderId
     step: Step
     subject: str
-    reason: str
+    reason: FreeText
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,12 +21,9 @@ from domain.fulfilment.scene import Changes, Scene
 from domain.fulfilment.standing import is_by_hand, is_skipped, unshipped
 from domain.fulfilment.state import NO_ANSWER, Condition, Fulfilment, StepRecord
 from domain.order import decisions
+from domain.order.events import HoldReason
 from domain.order.guards import may_hold
 
-CAPTURE_FAILED = "capture_failed"
-"""Why the saga holds an order: nothing more leaves that can't be paid."""
-LET_GO = "authorization_let_go"
-"""Why an order is held of which the provider has let go of money that is still to be taken."""
 NO_SCAN = "no_scan"
 
 
@@ -43,7 +40,7 @@ def settle(record: StepRecord, scene: Scene) -> Changes:
         holds = record.step is Step.CAPTURE and may_hold(scene.order)
         return Changes(
             tuple(_fail(record, came, scene)),
-            decisions.hold(scene.order, reason=CAPTURE_FAILED) if holds else (),
+            decisions.hold(scene.order, reason_code=HoldReason.CAPTURE_FAILED) if holds else (),
         )
     return Changes()
 

@@ -25,7 +25,7 @@ from domain.fulfilment.events import (
     Step,
 )
 from domain.fulfilment.facts import Facts, ParcelStatus
-from domain.fulfilment.progress import CAPTURE_FAILED, proceed, settle
+from domain.fulfilment.progress import proceed, settle
 from domain.fulfilment.scene import Changes, Scene
 from domain.fulfilment.standing import capture_fails, is_by_hand, is_off, is_skipped
 from domain.fulfilment.state import Fulfilment
@@ -33,7 +33,7 @@ from domain.fulfilment.timing import Timing
 from domain.ids import ShipmentId
 from domain.order import decisions
 from domain.order import state as order_state
-from domain.order.events import OrderEvent, PaymentMethod
+from domain.order.events import HoldReason, OrderEvent, PaymentMethod
 from domain.order.state import Order, OrderStatus
 from domain.returns.events import ReturnRefunded
 from domain.shipment.events import ShipmentCancelled
@@ -150,7 +150,8 @@ def _proceed(scene: Scene) -> Changes:
 def _release_hold(scene: Scene) -> Changes:
     """Let parcels leave again once no capture fails any more; people's holds are theirs."""
     failing = capture_fails(scene.saga)
-    if scene.order.held_for != CAPTURE_FAILED or failing or scene.facts.payment.voided:
+    held = scene.order.held_for is HoldReason.CAPTURE_FAILED
+    if not held or failing or scene.facts.payment.voided:
         return Changes()  # of what the provider has let go of, no capture will come
     if scene.order.status is not OrderStatus.CONFIRMED:
         return Changes()

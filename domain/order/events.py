@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 from domain.ids import ClientId, CustomerId, OrderId, OrderNumber, Sku
 from domain.money import Currency
-from domain.personal import PersonalData
+from domain.personal import FreeText, PersonalData
 
 
 class PaymentMethod(StrEnum):
@@ -24,6 +24,16 @@ class CancelReason(StrEnum):
     FRAUD = "fraud"
     INVENTORY = "inventory"
     STAFF = "staff"
+    OTHER = "other"
+
+
+class HoldReason(StrEnum):
+    """Why, in a word that decisions read. What isn't OTHER is ours, not people's."""
+
+    CAPTURE_FAILED = "capture_failed"
+    """A payment for a parcel failed; the saga lets it go on once that is done."""
+    AUTHORIZATION_LET_GO = "authorization_let_go"
+    """The provider has let go of money that is still to be taken."""
     OTHER = "other"
 
 
@@ -76,14 +86,14 @@ class OrderLinesCancelled:
 
     order_id: OrderId
     lines: tuple[CancelledLine, ...]
-    reason: str
+    reason: FreeText
     reason_code: CancelReason
 
 
 @dataclass(frozen=True, slots=True)
 class OrderCancelled:
     order_id: OrderId
-    reason: str
+    reason: FreeText
     reason_code: CancelReason
 
 
@@ -119,16 +129,20 @@ class OrderExpired:
 
 @dataclass(frozen=True, slots=True)
 class OrderHeld:
-    """Nothing leaves the building until the hold is released."""
+    """Nothing leaves the building until the hold is released.
+
+    Attributes: reason: in words, where it is people who hold it.
+    """
 
     order_id: OrderId
-    reason: str
+    reason_code: HoldReason
+    reason: FreeText | None
 
 
 @dataclass(frozen=True, slots=True)
 class OrderHoldReleased:
     order_id: OrderId
-    reason: str
+    reason: FreeText
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +150,7 @@ class OrderCancellationRequested:
     """It will be cancelled once its stock and its money are back where they belong."""
 
     order_id: OrderId
-    reason: str
+    reason: FreeText
     reason_code: CancelReason
 
 
@@ -155,7 +169,7 @@ class OrderRevised:
 
     order_id: OrderId
     lines: tuple[RevisedLine, ...]
-    reason: str
+    reason: FreeText
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from domain.ids import CustomerId, OrderId, OrderNumber
 from domain.money import Currency
 from domain.order.events import (
     CancelReason,
+    HoldReason,
     OrderCancellationRequested,
     OrderCancelled,
     OrderCompleted,
@@ -49,14 +50,6 @@ _OFF = (
 
 
 @dataclass(frozen=True, slots=True)
-class Cancellation:
-    """Why it was asked for; said again when it is done."""
-
-    reason: str
-    reason_code: CancelReason
-
-
-@dataclass(frozen=True, slots=True)
 class Order:
     """An order as decisions see it.
 
@@ -64,7 +57,7 @@ class Order:
         total_minor: as placed: lines + shipping + tax - discount.
         cancelled: pieces by line number.
         held_for: why it is on hold; None: it isn't.
-        cancellation: the cancellation that is asked for, once it is.
+        cancellation: why its cancellation is asked for, once it is.
         forgotten: its personal data can't be read any more, and everybody was told.
     """
 
@@ -80,8 +73,8 @@ class Order:
     fulfilled_here: bool
     lines: tuple[OrderLine, ...]
     cancelled: Mapping[int, int]
-    held_for: str | None = None
-    cancellation: Cancellation | None = None
+    held_for: HoldReason | None = None
+    cancellation: CancelReason | None = None
     forgotten: bool = False
 
     @property
@@ -119,7 +112,7 @@ def evolve(order: Order | None, event: OrderEvent) -> Order:
     if order is None:
         raise AssertionError(f"{type(event).__name__} before OrderPlaced")
     if isinstance(event, OrderHeld | OrderHoldReleased):
-        return replace(order, held_for=event.reason if isinstance(event, OrderHeld) else None)
+        return replace(order, held_for=event.reason_code if isinstance(event, OrderHeld) else None)
     if isinstance(event, OrderLinesCancelled | OrderRevised):
         return replace(order, cancelled=MappingProxyType({**order.cancelled, **_new(order, event)}))
     return _moved(order, event)
@@ -136,9 +129,8 @@ def _moved(
     ),
 ) -> Order:
     match event:
-        case OrderCancellationRequested(reason=reason, reason_code=reason_code):
-            cancellation = Cancellation(reason, reason_code)
-            return replace(order, status=OrderStatus.CANCEL_PENDING, cancellation=cancellation)
+        case OrderCancellationRequested(reason_code=reason_code):
+            return replace(order, status=OrderStatus.CANCEL_PENDING, cancellation=reason_code)
         case OrderConfirmed():
             return replace(order, status=OrderStatus.CONFIRMED)
         case OrderRejected() | OrderExpired() | OrderCompleted() | OrderCancelled():
@@ -181,4 +173,4 @@ def _placed(event: OrderPlaced) -> Order:
     )
 
 
-ORDER: Aggregate[Order, OrderEvent] = Aggregate("order.v3", Order, evolve)
+ORDER: Aggregate[Order, OrderEvent] = Aggregate("order.v4", Order, evolve)

@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 from domain.ids import OrderId
 from domain.money import Currency
+from domain.personal import FreeText
 
 
 class DeclineCode(StrEnum):
@@ -118,7 +119,7 @@ class RefundRequested:
     order_id: OrderId
     refund_id: str
     amount_minor: int
-    reason: str
+    reason: FreeText
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from domain.ids import OrderId, ReturnId, Sku
+from domain.personal import FreeText
 
 
 class ReturnReason(StrEnum):
@@ -41,7 +42,7 @@ class ReturnRequested:
     return_id: ReturnId
     lines: tuple[ReturnedLine, ...]
     reason_code: ReturnReason
-    reason: str
+    reason: FreeText
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ class ReturnCancelled:
 
     order_id: OrderId
     return_id: ReturnId
-    reason: str
+    reason: FreeText
 
 
 ReturnEvent: TypeAlias = (

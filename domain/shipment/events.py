@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from domain.ids import OrderId, ShipmentId, Sku
+from domain.personal import FreeText
 
 
 class TrackingStatus(StrEnum):
@@ -58,7 +59,7 @@ class ShipmentTrackingUpdated:
     Attributes:
         code: the carrier's own word; with `scanned_at` it tells a scan from its repetition.
         scanned_at: when it happened, by the carrier; scans come late and out of order.
-        place: a town, not a person's address.
+        place: a town, as a rule.
     """
 
     order_id: OrderId
@@ -66,8 +67,8 @@ class ShipmentTrackingUpdated:
     status: TrackingStatus
     code: str
     scanned_at: datetime
-    place: str | None
-    detail: str | None
+    place: FreeText | None
+    detail: FreeText | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ class ShipmentOutForDelivery:
     shipment_id: ShipmentId
     code: str
     scanned_at: datetime
-    place: str | None
+    place: FreeText | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +86,8 @@ class DeliveryAttempted:
     shipment_id: ShipmentId
     code: str
     scanned_at: datetime
-    place: str | None
-    detail: str | None
+    place: FreeText | None
+    detail: FreeText | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +96,8 @@ class DeliveryExceptionRaised:
     shipment_id: ShipmentId
     code: str
     scanned_at: datetime
-    place: str | None
-    detail: str | None
+    place: FreeText | None
+    detail: FreeText | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +108,8 @@ class ShipmentDelivered:
     shipment_id: ShipmentId
     code: str
     scanned_at: datetime
-    place: str | None
-    proof: str | None
+    place: FreeText | None
+    proof: FreeText | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,7 @@ class ShipmentReturnedToSender:
     shipment_id: ShipmentId
     code: str
     scanned_at: datetime
-    place: str | None
+    place: FreeText | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +134,7 @@ class ProofOfDeliveryReceived:
 
     order_id: OrderId
     shipment_id: ShipmentId
-    proof: str
+    proof: FreeText
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +143,7 @@ class ShipmentCancelled:
 
     order_id: OrderId
     shipment_id: ShipmentId
-    reason: str
+    reason: FreeText
 
 
 ShipmentEvent: TypeAlias = (

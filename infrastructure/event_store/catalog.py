@@ -40,6 +40,7 @@ from domain.inventory.events import (
     StockShipped,
 )
 from domain.order.events import (
+    HoldReason,
     OrderCancellationRequested,
     OrderCancelled,
     OrderCompleted,
@@ -143,6 +144,13 @@ def _not_fulfilled_here(data: dict[str, Any]) -> dict[str, Any]:
     return {**data, "fulfilled_here": False}
 
 
+def _with_hold_code(data: dict[str, Any]) -> dict[str, Any]:
+    """Lead a hold to version 2; before it our own holds were known by their words."""
+    if data["reason"] in (HoldReason.CAPTURE_FAILED, HoldReason.AUTHORIZATION_LET_GO):
+        return {**data, "reason_code": data["reason"], "reason": None}
+    return {**data, "reason_code": "other"}
+
+
 def _nothing_withheld(data: dict[str, Any]) -> dict[str, Any]:
     """Lead a receipt to version 2; before it what pieces are worth was owed, whatever was left."""
     return {**data, "withheld_minor": 0}
@@ -179,7 +187,7 @@ CATALOG = Catalog(
         "order.confirmed.v1": OrderConfirmed,
         "order.rejected.v1": OrderRejected,
         "order.expired.v1": OrderExpired,
-        "order.held.v1": OrderHeld,
+        "order.held.v2": OrderHeld,
         "order.hold_released.v1": OrderHoldReleased,
         "order.cancellation_requested.v1": OrderCancellationRequested,
         "order.revised.v1": OrderRevised,
@@ -222,6 +230,7 @@ CATALOG = Catalog(
         "order.placed.v1": ("order.placed.v2", _not_fulfilled_here),
         "order.lines_cancelled.v1": ("order.lines_cancelled.v2", _without_reason_code),
         "order.cancelled.v1": ("order.cancelled.v2", _without_reason_code),
+        "order.held.v1": ("order.held.v2", _with_hold_code),
         "return.received.v1": ("return.received.v2", _nothing_withheld),
     },
 )

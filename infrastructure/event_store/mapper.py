@@ -1,8 +1,9 @@
 """Events to stored bytes and back: the envelope, the payload, and personal data sealed.
 
 `state` is one JSON object: the envelope's members, `previous_hash`, `data` (the payload
-without its personal part) and, where there is a personal part, `sealed` (whose, and the
-box). The bytes are stored, published and hashed as they are, and never written again.
+without what is personal) and, where something is, `sealed`: whose, and the box. In the box is
+the payload's personal part or, where `texts` names some, those free texts. The bytes are
+stored, published and hashed as they are, and never written again.
 
 The hash of an event is SHA-256 over its stream, version, name and state; `state` holds the
 hash before it, so each stream is a chain, and an event can't be changed alone.
@@ -21,14 +22,22 @@ from domain.envelope import Actor, Envelope, Recorded
 from domain.errors import DomainError
 from domain.events import DomainEvent
 from domain.ids import CustomerId, OrderId, StreamId
-from domain.personal import FORGOTTEN, SEALED
+from domain.personal import FORGOTTEN, SEALED, PersonalData, free_texts
 from infrastructure.event_store.catalog import CATALOG, Catalog
-from infrastructure.event_store.sealing import DataKeys, KeyMissingError
+from infrastructure.event_store.sealing import CustomerForgottenError, DataKeys, KeyMissingError
 
 
-class _Sealed(msgspec.Struct):
+class _Sealed(msgspec.Struct, omit_defaults=True):
+    """What is sealed of an event.
+
+    Attributes:
+        box: '' where the customer was forgotten before: then the texts were not kept at all.
+        texts: which free texts are in the box; none: the personal part is.
+    """
+
     customer_id: str
     box: str
+    texts: tuple[str, ...] = ()
 
 
 class _State(msgspec.Struct, omit_defaults=True):
@@ -86,8 +95,6 @@ LARGEST_STATE = 2 * 1_024 * 1_024
 
 _encoder = msgspec.json.Encoder()
 _contents_decoder = msgspec.json.Decoder(Contents)
-_forgotten = _encoder.encode(FORGOTTEN)
-_masked = _encoder.encode(SEALED)
 
 
 def event_hash(stream: str, version: int, event_type: str, state: bytes) -> bytes:
@@ -129,12 +136,15 @@ class EventMapper:
         """Write one event.
 
         Raises:
-            KeyMissingError: it has personal data, and the customer's key was not fetched.
-            CustomerForgottenError: it has personal data, and the customer was forgotten.
+            KeyMissingError: something is personal, and the customer's key was not fetched.
+            CustomerForgottenError: it has a personal part, and the customer was forgotten.
             DomainError: `event_too_large`: Kafka would not take it, nor anything behind it.
         """
         data = msgspec.to_builtins(event)
         personal = data.pop("personal", None)
+        texts = free_texts(event)
+        for name in texts:
+            del data[name]
         state = _State(
             event_id=envelope.event_id,
             occurred_at=envelope.occurred_at,
@@ -144,7 +154,7 @@ class EventMapper:
             command_id=envelope.command_id,
             previous_hash=previous_hash.hex(),
             data=data,
-            sealed=self._seal(customer_id, personal, envelope.event_id),
+            sealed=self._seal(customer_id, personal, texts, envelope.event_id),
             traceparent=envelope.traceparent,
         )
         encoded = _encoder.encode(state)
@@ -170,10 +180,10 @@ class EventMapper:
             contents = read_contents(entry)
         data: bytes | msgspec.Raw = contents.data
         if contents.sealed is not None:
-            personal = self._open(contents.sealed, contents.event_id) if open_sealed else _masked
-            # One more member, spliced in as JSON: so one decoder makes the event, in one go.
+            # More members, spliced in as JSON: so one decoder makes the event, in one go.
+            members = self._members(contents.sealed, contents.event_id, open_sealed=open_sealed)
             data = bytes(data)
-            data = data[:-1] + b"," * (data != b"{}") + b'"personal":' + personal + b"}"
+            data = data[:-1] + b"," * (data != b"{}") + members + b"}"
         return Recorded(
             entry.position,
             entry.stream,
@@ -193,17 +203,37 @@ class EventMapper:
         return msgspec.convert(upcast, event_class)
 
     def _seal(
-        self, customer_id: CustomerId | None, personal: object, event_id: UUID
+        self,
+        customer_id: CustomerId | None,
+        personal: object,
+        texts: Mapping[str, str],
+        event_id: UUID,
     ) -> _Sealed | None:
-        if personal is None:
+        if personal is None and not texts:
             return None
         if customer_id is None:
             raise KeyMissingError("nobody said whose personal data it is")
-        plain = _encoder.encode(personal)
-        box = self._keys.seal(customer_id, plain, bound_to=event_id.bytes)
-        return _Sealed(customer_id=customer_id, box=box)
+        plain = _encoder.encode(texts or personal)
+        try:
+            box = self._keys.seal(customer_id, plain, bound_to=event_id.bytes)
+        except CustomerForgottenError:
+            if not texts:
+                raise
+            box = ""  # what happens to their parcels goes on, without a word of theirs
+        return _Sealed(customer_id=customer_id, box=box, texts=tuple(texts))
 
-    def _open(self, sealed: _Sealed, event_id: UUID) -> bytes:
+    def _members(self, sealed: _Sealed, event_id: UUID, *, open_sealed: bool) -> bytes:
+        """Give what is sealed as members of a JSON object, opened or masked."""
+        if not open_sealed:
+            return _masked(sealed, SEALED)
         customer = CustomerId(sealed.customer_id)
         plain = self._keys.open(customer, sealed.box, bound_to=event_id.bytes)
-        return _forgotten if plain is None else plain
+        if plain is None:
+            return _masked(sealed, FORGOTTEN)
+        return plain[1:-1] if sealed.texts else b'"personal":' + plain
+
+
+def _masked(sealed: _Sealed, instead: PersonalData) -> bytes:
+    if sealed.texts:
+        return _encoder.encode(dict.fromkeys(sealed.texts, instead.name))[1:-1]
+    return b'"personal":' + _encoder.encode(instead)

@@ -91,7 +91,7 @@ class DataKeys:
     def open(self, customer: CustomerId, box: str, *, bound_to: bytes) -> bytes | None:
         """Decrypt; None if the customer was forgotten. Raises KeyMissingError if not cached."""
         cipher = self._get(customer).cipher
-        if cipher is None:
+        if cipher is None or not box:
             return FORGOTTEN
         raw = base64.b64decode(box)
         return cipher.decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], bound_to)

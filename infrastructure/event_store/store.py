@@ -25,6 +25,7 @@ from commands.ports import (
 from domain.aggregate import Aggregate
 from domain.errors import DomainError
 from domain.ids import CustomerId, OrderId, StreamId
+from domain.personal import is_personal
 from infrastructure.event_store.append_call import KeptAnswer, Outcome, StoredAppend, name_holder
 from infrastructure.event_store.loading import StreamLoader
 from infrastructure.event_store.mapper import EventMapper, event_hash
@@ -113,6 +114,8 @@ class PostgresEventStore:
         return _read_answer(bytes(rows[0]["answer"]), rows[0]["position"])
 
     async def append(self, append: Append) -> Answer:
+        if not any(is_personal(event) for write in append.writes for _, event in write.events):
+            append = replace(append, customer_id=None)  # so no key is fetched
         for _ in range(KEY_RACES):
             if append.customer_id is not None:
                 await self._ensure_key(append.customer_id)

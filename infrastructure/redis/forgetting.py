@@ -1,15 +1,20 @@
 """What the read models still show of a customer who was forgotten, and how it goes away.
 
 The projector rewrites the documents by itself, from the events. Here they are waited for, a
-while; what is left then is rewritten in place; and in the end every key is looked at. Rule: a
-document is replaced only where it is still the one that was read, and never by an older one.
+while; what is left then is rewritten in place; copies where no reader looks are cleared; and in
+the end every key is looked at. Rules: a document is replaced only where it is still the one that
+was read, and never by an older one; what can't be looked into is taken to show everything.
 """
 
+import re
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
+from uuid import UUID
 
 import msgspec
+import orjson
 import redis
 from redis.cluster import RedisCluster
 
@@ -19,14 +24,17 @@ from infrastructure.redis import layout
 from infrastructure.redis.generations import Generations
 from infrastructure.redis.layout import StoredDocument
 from infrastructure.redis.refold import Refolded, refold
-from infrastructure.redis.shard import DocumentMovedError, script
+from infrastructure.redis.shard import DocumentMovedError, ShardWriter, script
 from projections.order.document import OrderDocument
-from projections.order.placing import without_personal_data
+from projections.order.forgetting import without_personal_data
 
 ATTEMPTS = 5
 POLL_S = 0.05
 REWRITTEN_WITHIN_S = 60.0
 SCANNED_AT_ONCE = 1_000
+_OURS = re.compile(
+    r"\{order-(?P<partition>\d+)\}:g(?P<generation>\d+):document:(?P<order>[0-9a-f-]{36})"
+)
 
 
 def await_position(
@@ -68,46 +76,53 @@ def rewrite_documents(
     partitions = len(generations.shards)
     for order_id in orders:
         writer = generations.shards[layout.partition_of(order_id, partitions)]
-        showing = [one for one in writer.fed() if _shows(writer.read(one, [order_id])[order_id])]
+        keys = [layout.document_key(order_id, partitions, one) for one in writer.fed()]
+        showing = [key for key in keys if _shows(client, key)]
         if not showing:
             continue
         rewritten += 1
         if refold(reader, writer, order_id) is Refolded.PARKED:
-            for generation in showing:
-                _empty(client, layout.document_key(order_id, partitions, generation))
+            for key in showing:
+                _empty(client, key)
     return rewritten
 
 
-def empty_unfed(
+def clear_elsewhere(
     client: "redis.Redis", generations: Generations, orders: Collection[OrderId]
 ) -> int:
-    """Take personal data out of generations that nobody feeds, as a killed rebuild leaves one.
+    """Take personal data out of copies where no reader looks; give how many there were.
 
-    The rebuild that goes on finds these orders' last events newer, and folds them anew.
+    In generations that nobody feeds, as a killed rebuild leaves one, documents are emptied: the
+    rebuild that goes on finds these orders' last events newer, and folds them anew. What lies in
+    the shard of other orders is removed.
 
     Raises:
         DocumentMovedError: somebody builds there just now; running it again is safe.
     """
-    fed = {generation for shard in generations.shards for generation in shard.fed()}
-    unfed = [
-        key
-        for key in leftovers(client, orders)
-        if not any(f":g{generation}:document:" in key for generation in fed)
-    ]
-    for key in unfed:
-        _empty(client, key)
-    return len(unfed)
+    fed = generations.fed()
+    cleared = 0
+    for key in list(leftovers(client, orders)):
+        place = _OURS.fullmatch(key)
+        if place is None:
+            continue  # what it is, and whose, we can't know
+        partition, generation = int(place["partition"]), int(place["generation"])
+        order_id = OrderId(UUID(place["order"]))
+        if partition != layout.partition_of(order_id, len(generations.shards)):
+            _remove(client, partition, generation, order_id)
+        elif generation not in fed:
+            _empty(client, key)
+        else:
+            continue
+        cleared += 1
+    return cleared
 
 
 def leftovers(client: "redis.Redis", orders: Collection[OrderId]) -> Iterator[str]:
-    """Look at every key of Redis; give those of these orders that show personal data."""
+    """Look at every key of Redis; give those of these orders that may show personal data."""
     names = {str(order_id) for order_id in orders}
     for key in client.scan_iter("*document:*", count=SCANNED_AT_ONCE):
-        name = bytes(key).decode()
-        if name.rpartition(":")[2] not in names:
-            continue
-        value: Any = client.get(key)
-        if value is not None and _shows(layout.decode(value)):
+        name = bytes(key).decode("utf-8", "backslashreplace")
+        if name.rpartition(":")[2] in names and _shows(client, key):
             yield name
 
 
@@ -131,35 +146,73 @@ def rewrite_files(client: "redis.Redis") -> Sequence[str]:
     return problems
 
 
-def _shows(stored: StoredDocument | None) -> bool:
-    if stored is None:
-        return False
+def _shows(client: "redis.Redis", key: str | bytes) -> bool:
+    try:
+        value: Any = client.get(key)
+    except redis.ResponseError:
+        return True  # it is of another type
+    if not value:
+        return False  # an empty one is as good as none, and written over
+    stored = layout.decode(value)
+    emptied = _emptied(stored)
+    return emptied is None or emptied.body != orjson.loads(stored.body)
+
+
+def _emptied(stored: StoredDocument) -> OrderDocument | None:
+    """Give a document without personal data; None where it can't be looked into."""
     document = layout.to_document(stored)
-    return document is not None and document.body != without_personal_data(document.body)
+    if document is None:
+        return None
+    try:
+        return OrderDocument(without_personal_data(document.body), document.versions)
+    except (AttributeError, KeyError, TypeError):
+        return None  # JSON that no projection wrote
 
 
 def _empty(client: "redis.Redis", key: str) -> None:
     """Take personal data out of a document that can't be folded now; it counts as out of date.
 
     It takes the next position, which is still below that of the event that can't be applied or
-    equal to it. So whoever has read it as it was finds it moved, and can't put that back.
+    equal to it. So whoever has read it as it was finds it moved, and can't put that back. Of one
+    that can't be looked into nothing stays.
     """
     replace = client.register_script(script("replace"))
     for _ in range(ATTEMPTS):
-        value: Any = client.get(key)
-        if value is None:
+        value = _value(client, key)
+        if not value:
             return
         stored = layout.decode(value)
-        document = layout.to_document(stored)
-        if document is None:
-            return
-        emptied = OrderDocument(without_personal_data(document.body), document.versions)
-        header = msgspec.structs.replace(stored.header, parked=True)
-        body = layout.body_bytes(emptied)
-        new = layout.encode_stored(StoredDocument(stored.position + 1, header, body))
+        emptied, new = _emptied(stored), b""
+        if emptied is not None:
+            header = msgspec.structs.replace(stored.header, parked=True)
+            body = layout.body_bytes(emptied)
+            new = layout.encode_stored(StoredDocument(stored.position + 1, header, body))
         if replace(keys=[key], args=[value[: layout.POSITION_DIGITS], new]):
             return
     raise DocumentMovedError(f"{key} kept changing")
+
+
+def _remove(client: "redis.Redis", partition: int, generation: int, order_id: OrderId) -> None:
+    shard = ShardWriter(client, partition)
+    [key] = shard.keys(generation, [order_id])
+    for _ in range(ATTEMPTS):
+        value = _value(client, key)
+        if value is None:
+            return
+        with suppress(DocumentMovedError):
+            shard.remove(generation, order_id, layout.decode(value))
+            return
+    raise DocumentMovedError(f"{key} kept changing")
+
+
+def _value(client: "redis.Redis", key: str) -> bytes | None:
+    """Read a value; what is of another type, so that none of us wrote it, is deleted."""
+    try:
+        value: Any = client.get(key)
+    except redis.ResponseError:
+        client.unlink(key)
+        return None
+    return None if value is None else bytes(value)
 
 
 def _nodes(client: "redis.Redis") -> Sequence["redis.Redis"]:

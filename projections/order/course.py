@@ -20,9 +20,10 @@ from domain.order.events import (
     ShippingAddressChanged,
 )
 from domain.order.state import OrderStatus
-from domain.payment.events import DeclineCode
 from projections.order.body import Body, pieces, tell
-from projections.order.placing import address, is_forgotten, without_personal_data
+from projections.order.forgetting import is_forgotten, without_personal_data
+from projections.order.placing import address
+from projections.order.words import in_words
 
 _Content: TypeAlias = (
     OrderLinesCancelled | OrderRevised | ShippingAddressChanged | OrderPersonalDataForgotten
@@ -35,17 +36,6 @@ _Status: TypeAlias = (
     | OrderCancellationRequested
     | OrderCancelled
 )
-_DECLINED = "the payment was declined"
-_IN_WORDS = {
-    **{str(code): _DECLINED for code in DeclineCode},
-    DeclineCode.EXPIRED_CARD: "the card has expired",
-    DeclineCode.ACTION_NOT_TAKEN: "the payment was not confirmed with the bank in time",
-    "short_stock": "not enough of it is in stock",
-    "reservation_lost": "it was not paid before its pieces were given to others",
-    "reservation_ran_out": "it was not paid in time",
-    "capture_failed": "a payment for a parcel failed",
-}
-"""The saga's reasons as a customer reads them; people's own are words already."""
 
 
 def change(
@@ -54,7 +44,7 @@ def change(
     recorded: Recorded[DomainEvent],
 ) -> None:
     if isinstance(event, OrderHeld):
-        body |= {"on_hold": True, "hold_reason": _in_words(event.reason)}
+        body |= {"on_hold": True, "hold_reason": _why_held(event)}
         tell(body, recorded, "order_held", "Order on hold")
     elif isinstance(event, OrderHoldReleased):
         body |= {"on_hold": False, "hold_reason": None}
@@ -98,7 +88,7 @@ def _change_status(body: Body, event: _Status, recorded: Recorded[DomainEvent]) 
         case OrderRejected():
             _end(body, OrderStatus.REJECTED)
             body["reject_reason"] = _why(event.reason_code, event.reason, event.short)
-            text = f"Order rejected: {_in_words(event.reason)}"
+            text = f"Order rejected: {in_words(event.reason)}"
             tell(body, recorded, "order_rejected", text)
         case OrderExpired():
             _end(body, OrderStatus.EXPIRED)
@@ -123,12 +113,12 @@ def _end(body: Body, status: OrderStatus) -> None:
     body |= {"status": str(status), "on_hold": False, "hold_reason": None}
 
 
+def _why_held(event: OrderHeld) -> str:
+    return in_words(event.reason_code) if event.reason is None else event.reason
+
+
 def _why(code: str, text: str, short: tuple[int, ...] = ()) -> Body:
-    return {"code": code, "text": _in_words(text), "short_lines": list(short)}
-
-
-def _in_words(reason: str) -> str:
-    return _IN_WORDS.get(reason, reason)
+    return {"code": code, "text": in_words(text), "short_lines": list(short)}
 
 
 def _left(body: Body) -> Mapping[int, int]:

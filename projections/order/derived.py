@@ -13,7 +13,7 @@ from domain.envelope import Role
 from domain.fulfilment.overview import facts_of
 from domain.ids import CustomerId, OrderId, OrderNumber, Sku
 from domain.money import Currency
-from domain.order.events import OrderLine, PaymentMethod
+from domain.order.events import HoldReason, OrderLine, PaymentMethod
 from domain.order.state import Order, OrderStatus
 from domain.payment.state import Payment
 from domain.payment.status import PaymentStatus, payment_status
@@ -64,7 +64,7 @@ def _actions_at_first(status: str, most_left: int, *, on_hold: bool, fulfilled_h
         fulfilled_here=fulfilled_here,
         lines=(OrderLine(1, Sku(""), "", most_left, 0),),
         cancelled={},
-        held_for="some reason" if on_hold else None,
+        held_for=HoldReason.OTHER if on_hold else None,
     )
     return _actions(order, None, None, None)
 

@@ -7,7 +7,7 @@ import msgspec
 
 from domain.envelope import Recorded
 from domain.events import DomainEvent
-from domain.order.events import OrderPlaced, ShippingAddressChanged
+from domain.order.events import OrderHeld, OrderPlaced, ShippingAddressChanged
 from domain.payment.events import PaymentActionRequired
 from domain.personal import FORGOTTEN, SEALED
 from projections.order.difference import Change, difference
@@ -69,6 +69,8 @@ def payload(event: DomainEvent) -> Mapping[str, Any]:
 
 def reason(event: DomainEvent) -> str | None:
     """Give why it was done, in the words of who did it, where the event has a reason."""
+    if isinstance(event, OrderHeld) and event.reason is None:
+        return str(event.reason_code)
     return getattr(event, "reason", None)
 
 

@@ -6,14 +6,13 @@ bytes as they had then.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from domain.envelope import Recorded
 from domain.events import DomainEvent
 from domain.order.events import OrderPersonalDataForgotten
-from domain.personal import FORGOTTEN
+from domain.personal import FORGOTTEN, mask
 from projections.order.document import OrderDocument, fold
 
 Events: TypeAlias = Sequence[Recorded[DomainEvent]]
@@ -48,7 +47,4 @@ def _is_by(recorded: Recorded[DomainEvent], point: Point) -> bool:
 
 
 def _forget(recorded: Recorded[DomainEvent]) -> Recorded[DomainEvent]:
-    if not hasattr(recorded.event, "personal"):
-        return recorded
-    change: dict[str, Any] = {"personal": FORGOTTEN}
-    return recorded._replace(event=replace(recorded.event, **change))
+    return recorded._replace(event=mask(recorded.event, FORGOTTEN))

@@ -7,7 +7,7 @@ from domain.envelope import Recorded
 from domain.events import DomainEvent
 from domain.ids import CustomerId
 from domain.order.events import OrderLine, OrderPlaced, PaymentMethod
-from domain.personal import FORGOTTEN, Address, PersonalData
+from domain.personal import Address, PersonalData
 from projections.order import payment
 from projections.order.body import Body, tell, timestamp
 
@@ -29,7 +29,7 @@ def place(event: OrderPlaced, recorded: Recorded[DomainEvent]) -> Body:
         "cancel_reason": None,
         "reject_reason": None,
         "fulfilled_here": event.fulfilled_here,
-        "customer": _customer(event.customer_id, event.personal),
+        "customer": customer(event.customer_id, event.personal),
         "currency": event.currency,
         "lines": [_line(line) for line in event.lines],
         "money": {
@@ -56,19 +56,6 @@ def place(event: OrderPlaced, recorded: Recorded[DomainEvent]) -> Body:
     return body
 
 
-def without_personal_data(body: Body) -> Body:
-    """Give the document as it is once its customer was forgotten."""
-    return body | {
-        "customer": _customer(body["customer"]["id"], FORGOTTEN),
-        "shipping_address": address(FORGOTTEN.shipping_address),
-    }
-
-
-def is_forgotten(body: Body) -> bool:
-    """Whether nothing personal is in it any more."""
-    return bool(body["customer"] == _customer(body["customer"]["id"], FORGOTTEN))
-
-
 def address(address: Address | None) -> Body | None:
     if address is None:
         return None
@@ -83,7 +70,7 @@ def address(address: Address | None) -> Body | None:
     }
 
 
-def _customer(customer_id: CustomerId, personal: PersonalData) -> Body:
+def customer(customer_id: CustomerId, personal: PersonalData) -> Body:
     return {
         "id": customer_id,
         "name": personal.name,

@@ -11,7 +11,7 @@ from domain.fulfilment.events import Step
 from domain.fulfilment.state import Condition, Fulfilment, StepRecord
 from domain.ids import CustomerId, OrderId, OrderNumber, ReturnId, ShipmentId, Sku
 from domain.money import Currency
-from domain.order.events import OrderLine, PaymentMethod
+from domain.order.events import HoldReason, OrderLine, PaymentMethod
 from domain.order.state import Order, OrderStatus
 from domain.payment.events import DeclineCode
 from domain.payment.state import Attempt, Outcome, Payment, Transfer
@@ -45,7 +45,7 @@ def order_of(body: Body) -> Order:
             for line in body["lines"]
         ),
         cancelled={line["line_number"]: line["cancelled"] for line in body["lines"]},
-        held_for=body["hold_reason"],
+        held_for=HoldReason.OTHER if body["on_hold"] else None,
     )
 
 

@@ -9,7 +9,7 @@ import orjson
 import pytest
 from structlog.testing import capture_logs
 
-from domain.ids import OrderId
+from domain.ids import CustomerId, OrderId
 from tests.api.api import CARRIER_SECRET, Api, assert_problem
 from tests.api.test_life import SCAN, WHY, dispatch, order, pack, seen
 
@@ -200,3 +200,26 @@ def test_scans_from_long_ago_do_no_harm(api: Api, order: OrderId) -> None:
     old = {"status": "in_transit", "code": "IT", "scanned_at": "0001-01-01T00:00:00Z"}
     assert tells(api, {**old, "shipment_id": parcel}).status_code == 204
     assert len(seen(api, order)["shipments"][0]["scans"]) == 1
+
+
+def test_the_parcel_of_who_was_forgotten_arrives_without_a_word_of_them(
+    api: Api, order: OrderId
+) -> None:
+    """Each scan counts once all the same: no rule reads what may be forgotten."""
+    first, second = pack(api, order, A=1), pack(api, order, A=1)
+    dispatch(api, first)
+    dispatch(api, second)
+    told = {**DELIVERED, "place": "Ada's porch", "proof": "signed: Ada Byron"}
+    assert tells(api, {**told, "shipment_id": first}).status_code == 204
+    api.store.forgotten.add(CustomerId("c-1"))
+    before = len(api.store.log)
+    attempted = {**told, "status": "attempted_delivery", "code": "DA", "detail": "Ada was out"}
+    for _ in range(2):
+        for scan in (told, {**told, "place": "elsewhere"}, attempted):
+            assert tells(api, {**scan, "shipment_id": second}).status_code == 204
+            assert tells(api, {**scan, "shipment_id": first}).status_code == 204
+    assert len(api.store.log) == before + 3  # one delivery, and an attempt of each
+    assert "Ada" not in repr(api.store.log[before:])
+    assert "[forgotten]" in repr(api.store.log[before:])
+    shipment = seen(api, order)["shipments"][1]
+    assert (shipment["status"], shipment["proof"]) == ("delivered", "[forgotten]")

@@ -124,8 +124,6 @@ def test_a_held_order_stays_in_the_building(api: Api, order: OrderId) -> None:
     assert_problem(dispatch(api, parcel), 409, "illegal_transition")
     assert api.post(f"/v1/orders/{order}/hold-releases", WHY).status_code == 201
     assert dispatch(api, parcel).status_code == 201
-    refused = api.post(f"/v1/orders/{order}/holds", {"reason": "capture_failed"})
-    assert_problem(refused, 422, "reserved_reason")
 
 
 def test_a_customer_changes_the_address_until_a_parcel_leaves(api: Api, order: OrderId) -> None:

@@ -13,6 +13,7 @@ from domain.ids import Sku
 from domain.order import decisions
 from domain.order.decisions import LineToCancel, LineToRevise
 from domain.order.events import (
+    HoldReason,
     OrderCancellationRequested,
     OrderCompleted,
     OrderConfirmed,
@@ -26,7 +27,7 @@ from tests.domain.fulfilment.scenes import CAPTURED, RETURN_ID, parcel, receipt
 from tests.domain.orders import ORDER_ID, WHY, given, here, place
 
 CONFIRMED = OrderConfirmed(ORDER_ID)
-HELD = OrderHeld(ORDER_ID, "x")
+HELD = OrderHeld(ORDER_ID, HoldReason.OTHER, "x")
 CHANGES = ("cancel", "cancel_lines", "revise_lines", "change_address")
 BACK = ParcelFacts("p1", ParcelStatus.RETURNED, {1: 5})
 

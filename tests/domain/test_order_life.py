@@ -16,6 +16,7 @@ from domain.order.decisions import LineToCancel, LineToRevise
 from domain.order.events import (
     CancelledLine,
     CancelReason,
+    HoldReason,
     OrderCancellationRequested,
     OrderCancelled,
     OrderCompleted,
@@ -36,7 +37,7 @@ from domain.personal import Address, PersonalData
 from tests.domain.orders import ORDER_ID, WHY, given, here, line, place, refused
 
 CONFIRMED = OrderConfirmed(ORDER_ID)
-HELD = OrderHeld(ORDER_ID, "x")
+HELD = OrderHeld(ORDER_ID, HoldReason.OTHER, "x")
 REQUESTED = OrderCancellationRequested(ORDER_ID, "too late", CancelReason.CUSTOMER)
 ENDS: dict[OrderStatus, tuple[OrderEvent, ...]] = {
     OrderStatus.COMPLETED: (CONFIRMED, OrderCompleted(ORDER_ID)),
@@ -139,9 +140,9 @@ def test_the_cancellation_of_an_order_that_is_fulfilled_here_is_asked_for_first(
     assert here(*before, *events).status is OrderStatus.CANCEL_PENDING
 
 
-def test_a_requested_cancellation_is_finished_with_the_reason_that_it_was_asked_for() -> None:
+def test_a_requested_cancellation_is_finished_with_the_code_that_it_was_asked_for() -> None:
     assert decisions.finish_cancellation(here(REQUESTED)) == (
-        OrderCancelled(ORDER_ID, "too late", CancelReason.CUSTOMER),
+        OrderCancelled(ORDER_ID, "as requested", CancelReason.CUSTOMER),
     )
     for order in (here(), here(CONFIRMED)):
         error = refused(partial(decisions.finish_cancellation, order))

@@ -23,7 +23,7 @@ def test_an_export_is_what_was_asked_for_and_without_personal_data(
     with file.open(newline="") as text:
         rows = list(csv.DictReader(text))
     assert [int(row["position"]) for row in rows] == [placed["position"], last["position"]]
-    assert rows[1]["reason"] == "'=1+1"
+    assert rows[1]["reason"] == "[sealed]"
     assert json.loads(rows[0]["data"])["personal"] == "[sealed]"
     assert list(tmp_path.iterdir()) == [file]
 
@@ -32,6 +32,9 @@ def test_an_export_is_what_was_asked_for_and_without_personal_data(
     ).stdout
     assert "ada@example.com" in opened
     assert "tok_visa" not in opened
+
+    table = platform.run("audit", "export", "--format", "csv", "--order", number, "--personal")
+    assert [row["reason"] for row in csv.DictReader(table.stdout.splitlines())] == ["", "'=1+1"]
 
     own = json.loads(platform.run("export-customer", "c-exported").stdout)
     assert own["orders"][0]["document"]["customer"]["email"] == "ada@example.com"

@@ -49,7 +49,7 @@ def provoked(platform: LivePlatform, shop: Shop, secret: dict[str, str], open_ma
         assert document["customer"]["email"] == secret["email"]
     shop.list_ids(placed[-1]["position"], customer_id=body["customer"]["id"])
     shop.client.get(f"/v1/orders/{placed[0]['order_id']}/history")
-    last = shop.cancel(placed[0]["order_id"])
+    last = shop.cancel(placed[0]["order_id"], {"reason": f"{secret['name']} has moved"})
     shop.read(last["order_id"], last["position"])
     assert platform.run("history", last["order_number"]).returncode == 0
     assert {one.status_code for one in _provoke(shop.client, secret)} <= {400, 401, 404, 409, 422}

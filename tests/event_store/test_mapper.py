@@ -20,14 +20,16 @@ from domain.money import Currency
 from domain.order.events import (
     CancelledLine,
     CancelReason,
+    HoldReason,
     OrderCancelled,
+    OrderHeld,
     OrderLine,
     OrderLinesCancelled,
     OrderPersonalDataForgotten,
     OrderPlaced,
     PaymentMethod,
 )
-from domain.personal import FORGOTTEN, SEALED, Address, PersonalData
+from domain.personal import FORGOTTEN, SEALED, Address, PersonalData, free_texts, mask
 from domain.returns.events import ReceivedLine, ReturnReceived
 from infrastructure.event_store import mapper, sealing
 from infrastructure.event_store.catalog import CATALOG, Catalog, UnknownEventTypeError
@@ -73,6 +75,7 @@ EXPECTED: dict[str, DomainEvent] = {
     ),
     "order.cancelled.v1": OrderCancelled(ORDER_ID, "changed my mind", CancelReason.OTHER),
     "order.cancelled.v2": OrderCancelled(ORDER_ID, "changed my mind", CancelReason.CUSTOMER),
+    "order.held.v1": OrderHeld(ORDER_ID, HoldReason.OTHER, "some reason"),
     "return.received.v1": ReturnReceived(
         ORDER_ID, ReturnId(UUID(int=2)), 14, (ReceivedLine(11, Sku("some sku"), 8, 7),), 12, 0
     ),
@@ -112,6 +115,18 @@ def golden(name: str) -> dict[str, Any]:
     return read
 
 
+def texts(keys: DataKeys, state: dict[str, Any]) -> dict[str, str]:
+    """Open the free texts that are sealed in a state."""
+    sealed = state.get("sealed", {})
+    if "texts" not in sealed:
+        return {}
+    plain = keys.open(CUSTOMER, sealed["box"], bound_to=envelope().event_id.bytes)
+    assert plain is not None
+    read: dict[str, str] = json.loads(plain)
+    assert [*read] == sealed["texts"]
+    return read
+
+
 def test_every_event_type_has_a_golden_file() -> None:
     known = set(CATALOG.current) | set(CATALOG.upcasters)
     assert {file.stem for file in GOLDEN.glob("*.json")} == known == set(EXPECTED)
@@ -121,18 +136,21 @@ def test_every_event_type_has_a_golden_file() -> None:
 def test_an_event_is_written_as_its_golden_file_says(name: str, keys: DataKeys) -> None:
     entry = stored(keys, EXPECTED[name])
     assert entry.type == name
-    assert json.loads(entry.state)["data"] == golden(name)["data"]
+    state = json.loads(entry.state)
+    assert state["data"] | texts(keys, state) == golden(name)["data"]
 
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_a_golden_event_of_any_version_still_means_the_same(name: str, keys: DataKeys) -> None:
     entry = stored(keys, EXPECTED[name])
     state = json.loads(entry.state)
-    # Read from the golden file itself, sealed as it would have been then.
+    # Read from the golden file itself, sealed as it would have been then: free texts were not.
     state["data"] = golden(name)["data"]
+    state.pop("sealed", None)
     if "personal" in golden(name):
         plain = json.dumps(golden(name)["personal"]).encode()
-        state["sealed"]["box"] = keys.seal(CUSTOMER, plain, bound_to=envelope().event_id.bytes)
+        box = keys.seal(CUSTOMER, plain, bound_to=envelope().event_id.bytes)
+        state["sealed"] = {"customer_id": CUSTOMER, "box": box}
     old = LogEntry(1, STREAM, 1, name, json.dumps(state).encode(), entry.recorded_at, ORDER_ID)
 
     recorded = EventMapper(keys).to_recorded(old)
@@ -172,6 +190,70 @@ def test_without_the_key_personal_data_is_forgotten_and_the_rest_is_not(keys: Da
     assert isinstance(event, OrderPlaced)
     assert event.personal == FORGOTTEN
     assert event.total_minor == PLACED.total_minor
+
+
+TEXTS = {name: event for name, event in EXPECTED.items() if free_texts(event)}
+"""Events in which somebody may have written of a person."""
+
+
+def test_free_text_is_what_people_and_carriers_write() -> None:
+    assert {
+        name: {*free_texts(event)} for name, event in TEXTS.items() if name in CATALOG.current
+    } == {
+        "fulfilment.step_skipped.v1": {"reason"},
+        "order.held.v2": {"reason"},
+        "order.hold_released.v1": {"reason"},
+        "order.cancellation_requested.v1": {"reason"},
+        "order.revised.v1": {"reason"},
+        "order.lines_cancelled.v2": {"reason"},
+        "order.cancelled.v2": {"reason"},
+        "payment.refund_requested.v1": {"reason"},
+        "return.requested.v1": {"reason"},
+        "return.cancelled.v1": {"reason"},
+        "shipment.tracking_updated.v1": {"place", "detail"},
+        "shipment.out_for_delivery.v1": {"place"},
+        "shipment.delivery_attempted.v1": {"place", "detail"},
+        "shipment.delivery_exception_raised.v1": {"place", "detail"},
+        "shipment.delivered.v1": {"place", "proof"},
+        "shipment.proof_of_delivery_received.v1": {"proof"},
+        "shipment.returned_to_sender.v1": {"place"},
+        "shipment.cancelled.v1": {"reason"},
+    }
+
+
+@pytest.mark.parametrize("name", [name for name in TEXTS if name in CATALOG.current])
+def test_free_text_is_sealed_and_forgotten_with_the_key(name: str, keys: DataKeys) -> None:
+    event = TEXTS[name]
+    entry = stored(keys, event)
+    for text in free_texts(event).values():
+        assert text.encode() not in entry.state
+    assert EventMapper(keys).to_recorded(entry).event == event
+    without = EventMapper(DataKeys(os.urandom(32)))
+    assert without.to_recorded(entry, open_sealed=False).event == mask(event, SEALED)
+
+    keys.learn(CUSTOMER, None)
+    assert EventMapper(keys).to_recorded(entry).event == mask(event, FORGOTTEN)
+
+
+def test_free_text_of_who_was_forgotten_is_not_kept_and_the_event_is(keys: DataKeys) -> None:
+    """Their parcel is still on its way, or comes back."""
+    event = TEXTS["shipment.delivered.v1"]
+    keys.learn(CUSTOMER, None)
+    entry = stored(keys, event)
+    assert json.loads(entry.state)["sealed"]["box"] == ""
+    assert EventMapper(keys).to_recorded(entry).event == mask(event, FORGOTTEN)
+    with pytest.raises(CustomerForgottenError):
+        stored(keys, PLACED)
+
+
+def test_a_hold_of_ours_is_known_by_its_words_before_there_was_a_code(keys: DataKeys) -> None:
+    state = json.loads(stored(keys, EXPECTED["order.held.v2"]).state)
+    del state["sealed"]
+    state["data"] = {"order_id": str(ORDER_ID), "reason": "authorization_let_go"}
+    now = datetime.now(UTC)
+    old = LogEntry(1, STREAM, 1, "order.held.v1", json.dumps(state).encode(), now, ORDER_ID)
+    read = EventMapper(keys).to_recorded(old).event
+    assert read == OrderHeld(ORDER_ID, HoldReason.AUTHORIZATION_LET_GO, None)
 
 
 def test_a_key_is_asked_for_again_as_it_may_be_deleted_since(

@@ -24,6 +24,7 @@ from domain.envelope import Recorded
 from domain.errors import DomainError
 from domain.events import DomainEvent
 from domain.ids import CustomerId, OrderId, OrderNumber, StreamId, format_order_number
+from domain.personal import FORGOTTEN, SEALED, is_personal, mask
 from infrastructure.event_store.catalog import CATALOG
 
 S = TypeVar("S")
@@ -56,7 +57,7 @@ class InMemoryEventStore:
         found = self._of(stream)
         state: S | None = None
         for recorded in found:
-            state = aggregate.evolve(state, recorded.event)
+            state = aggregate.evolve(state, mask(recorded.event, SEALED))
         return Stream(
             stream=stream,
             state=state,
@@ -104,9 +105,10 @@ class InMemoryEventStore:
         if earlier is not None:
             return earlier
         events = [event for write in append.writes for _, event in write.events]
-        if any(hasattr(event, "personal") for event in events):
+        if any(map(is_personal, events)):
             assert append.customer_id is not None
-            if append.customer_id in self.forgotten:
+            unknown = append.customer_id in self.forgotten
+            if unknown and any(hasattr(event, "personal") for event in events):
                 raise DomainError("customer_forgotten", "the key was deleted")
         if self.conflicts > 0:
             self.conflicts -= 1
@@ -131,6 +133,7 @@ class InMemoryEventStore:
                 raise VersionConflictError
 
     def _record(self, append: Append) -> None:
+        unknown = append.customer_id in self.forgotten
         for write in append.writes:
             for envelope, event in write.events:
                 self.log.append(
@@ -142,7 +145,7 @@ class InMemoryEventStore:
                         order_id=write.order_id,
                         recorded_at=datetime.now(UTC),
                         envelope=envelope,
-                        event=event,
+                        event=mask(event, FORGOTTEN) if unknown else event,
                     )
                 )
 

@@ -1,6 +1,5 @@
 """The query side's ports over the fake event store, by the real projection."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -10,8 +9,7 @@ from domain.envelope import Recorded
 from domain.errors import DomainError
 from domain.events import DomainEvent
 from domain.ids import CustomerId, OrderId
-from domain.order.events import OrderPlaced, ShippingAddressChanged
-from domain.personal import SEALED
+from domain.personal import SEALED, mask
 from projections.order.document import OrderDocument, fold
 from projections.order.history import compare, history_page
 from projections.order.lists import lists_of, matches, sort_bound, sort_key
@@ -128,9 +126,7 @@ def _is_of(owner: CustomerId | None, document: OrderDocument) -> bool:
 
 
 def _sealed(recorded: Recorded[DomainEvent]) -> Recorded[DomainEvent]:
-    if not isinstance(recorded.event, OrderPlaced | ShippingAddressChanged):
-        return recorded
-    return recorded._replace(event=replace(recorded.event, personal=SEALED))
+    return recorded._replace(event=mask(recorded.event, SEALED))
 
 
 def _matches(document: OrderDocument, query: OrderQuery) -> bool:

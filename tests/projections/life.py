@@ -40,7 +40,7 @@ def hour(number: float) -> datetime:
 ORDER: Sequence[o.OrderEvent] = (
     PLACED,
     o.OrderConfirmed(ORDER_ID),
-    o.OrderHeld(ORDER_ID, "capture_failed"),
+    o.OrderHeld(ORDER_ID, o.HoldReason.CAPTURE_FAILED, None),
     o.OrderHoldReleased(ORDER_ID, "captured"),
     o.ShippingAddressChanged(ORDER_ID, ELSEWHERE),
     o.OrderRevised(ORDER_ID, (o.RevisedLine(1, A, 2),), "too many"),
@@ -136,7 +136,7 @@ FULFILMENT: Sequence[f.FulfilmentEvent] = (
     f.FulfilmentStepFailed(ORDER_ID, Step.CAPTURE, str(ONE), 1, "refused", None),
     f.FulfilmentStuck(ORDER_ID, Step.CAPTURE, str(ONE), "refused"),
     f.FulfilmentStepSkipped(ORDER_ID, Step.CAPTURE, str(ONE), "paid in cash"),
-    f.FulfilmentCompensating(ORDER_ID, "cancelled", "late"),
+    f.FulfilmentCompensating(ORDER_ID, "cancelled", "cancelled"),
     f.FulfilmentStepFailed(ORDER_ID, Step.SHIP, "", 1, "called_off", None),
     f.FulfilmentFailed(ORDER_ID, "cancelled"),
     f.FulfilmentCompleted(ORDER_ID),

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from api.order.order_document import OrderDocument as OrderModel
 from domain.envelope import Recorded
 from domain.events import DomainEvent, EventOfOrder
-from domain.personal import FORGOTTEN
+from domain.order.events import HoldReason, OrderHeld, OrderPersonalDataForgotten
+from domain.personal import FORGOTTEN, free_texts, mask
 from infrastructure.redis import layout
 from projections.order.body import MOST_STEPS
 from projections.order.document import OrderDocument, fold, project
@@ -94,8 +95,45 @@ def test_live_rebuilt_and_stored_documents_are_the_same_bytes(
 def test_an_event_changes_only_what_is_of_its_context(log: list[Recorded[DomainEvent]]) -> None:
     for (before, after), one in zip(pairwise(step_by_step(log)), log[1:], strict=True):
         changed = {name for name in after.body if after.body[name] != before.body[name]}
-        assert changed <= CHANGED_BY[one.stream.split("-")[0]] | ALWAYS, one.type
+        expected = CHANGED_BY[one.stream.split("-")[0]] | ALWAYS
+        if isinstance(one.event, OrderPersonalDataForgotten):
+            expected = {"version", "customer", "shipping_address", "hold_reason", *ALWAYS}
+            expected |= {"shipments", "returns"}  # their free texts
+        assert changed <= expected, one.type
         assert list(before.body) == list(after.body)
+
+
+@given(st.randoms(use_true_random=False))
+@settings(max_examples=30, deadline=None)
+def test_a_forgotten_life_is_the_same_bytes_whether_or_not_its_texts_were_still_known(
+    random: Random,
+) -> None:
+    log = interleaved(random, "completed")
+    [at] = [n for n, one in enumerate(log) if isinstance(one.event, OrderPersonalDataForgotten)]
+    unknown = [one._replace(event=mask(one.event, FORGOTTEN)) for one in log]
+    live, rebuilt = fold([*log[:at], *unknown[at:]]), fold(unknown)
+    assert live is not None
+    assert rebuilt is not None
+    assert layout.encode(live) == layout.encode(rebuilt)
+
+
+@pytest.mark.parametrize("ending", list(ENDINGS))
+def test_no_text_of_people_or_carriers_outlives_its_customer(ending: str) -> None:
+    order_id = PLACED.order_id
+    held = OrderHeld(order_id, HoldReason.OTHER, "asks for Ada")
+    its = (*ORDER[1:], *ENDINGS[ending], held, OrderPersonalDataForgotten(order_id))
+    streams: dict[str, Sequence[EventOfOrder]] = {**STREAMS, "order": its}
+    events = [(kind, event) for kind, stream in streams.items() for event in stream]
+    log = logged([("order", PLACED), *events])
+    texts = {text for one in log for text in free_texts(one.event).values()}
+    assert {"asks for Ada", "sig-1", "Leeds", "nobody there", "broken", "too many"} <= texts
+    document, page = fold(log), history_page(forgotten(log))
+    assert document is not None
+    assert document.body["hold_reason"] == "[forgotten]"
+    read = str(layout.body_bytes(document)), repr(page)
+    for text in texts:
+        assert not any(f"'{text}'" in one or f'"{text}"' in one for one in read), text
+        assert not any(f" {text}'" in one or f' {text}"' in one for one in read), text
 
 
 @given(LOGS)

@@ -60,7 +60,7 @@ def _tell(reader: "OrderReader", order_id: "OrderId") -> Told | None:
     its = [entry for entry in reader.entries(order_id) if entry.stream == stream]
     saga: Fulfilment | None = None
     moved_at: dict[tuple[str, str], datetime] = {}
-    for recorded in reader.open(its, open_sealed=False):
+    for recorded in reader.open(its):
         event = recorded.event
         if isinstance(event, FulfilmentEvent):  # as all of its stream are
             saga = FULFILMENT.evolve(saga, event)

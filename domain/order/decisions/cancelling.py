@@ -23,6 +23,9 @@ from domain.order.guards import is_open, may_cancel
 from domain.order.parcels import Parcels
 from domain.order.state import Order, OrderStatus
 
+AS_REQUESTED = "as requested"
+"""Why, where the request has said it: its words may be sealed, or forgotten by then."""
+
 
 @dataclass(frozen=True, slots=True)
 class LineToCancel:
@@ -69,9 +72,7 @@ def finish_cancellation(order: Order) -> tuple[OrderEvent, ...]:
     require_status(order, OrderStatus.CANCEL_PENDING)
     if order.cancellation is None:
         raise AssertionError("a pending cancellation has a reason")
-    return (
-        OrderCancelled(order.order_id, order.cancellation.reason, order.cancellation.reason_code),
-    )
+    return (OrderCancelled(order.order_id, AS_REQUESTED, order.cancellation),)
 
 
 def cancel_lines(

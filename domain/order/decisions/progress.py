@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from domain.order.decisions.refusals import require, require_status
 from domain.order.events import (
+    HoldReason,
     OrderCompleted,
     OrderConfirmed,
     OrderEvent,
@@ -52,7 +53,9 @@ def expire(order: Order, *, reason: str) -> tuple[OrderEvent, ...]:
     return (OrderExpired(order.order_id, reason),)
 
 
-def hold(order: Order, *, reason: str) -> tuple[OrderEvent, ...]:
+def hold(
+    order: Order, *, reason_code: HoldReason = HoldReason.OTHER, reason: str | None = None
+) -> tuple[OrderEvent, ...]:
     """Decide that nothing more leaves the building. Money and stock go on.
 
     Raises:
@@ -60,7 +63,7 @@ def hold(order: Order, *, reason: str) -> tuple[OrderEvent, ...]:
     """
     require(is_open(order), order)
     require(may_hold(order), order, "the order is on hold already")
-    return (OrderHeld(order.order_id, reason),)
+    return (OrderHeld(order.order_id, reason_code, reason),)
 
 
 def release_hold(order: Order, *, reason: str) -> tuple[OrderEvent, ...]:

@@ -43,8 +43,8 @@ class Scan:
     Attributes:
         code: the carrier's own word for it.
         scanned_at: when it happened, by the carrier; aware UTC.
-        place: a town, not a person's address.
-        detail: in words, without names: events keep personal data apart, and this isn't.
+        place: a town, as a rule.
+        detail: in words.
         estimated_delivery: what the carrier expects since then, if it says so.
         proof: its reference of a signature or a photograph; of a delivery only.
     """

@@ -20,6 +20,7 @@ from domain.fulfilment.saga import Reaction
 from domain.ids import ShipmentId, Sku
 from domain.order.events import (
     CancelledLine,
+    HoldReason,
     OrderCancellationRequested,
     OrderCancelled,
     OrderCompleted,
@@ -64,7 +65,7 @@ from tests.domain.fulfilment.scenes import (
 from tests.domain.orders import ORDER_ID, WHY, given, here, place
 
 CANCELLING = OrderCancellationRequested(ORDER_ID, "too late", WHY)
-CANCELLED = OrderCancelled(ORDER_ID, "too late", WHY)
+CANCELLED = OrderCancelled(ORDER_ID, "as requested", WHY)
 ENDED: FulfilmentEvent = FulfilmentFailed(ORDER_ID, "cancelled")
 
 
@@ -282,7 +283,7 @@ def test_a_failed_capture_holds_the_order_and_is_tried_again() -> None:
     declined = replace(AUTHORIZED, failures={"p1": 1})
     facts: dict[str, Any] = {"allocation": SHIPPED, "parcels": (parcel(),)}
     pause = failed(Step.CAPTURE, "failed", "p1", retry_at=seconds(TIMING.retry_pause_s))
-    held = OrderHeld(ORDER_ID, "capture_failed")
+    held = OrderHeld(ORDER_ID, HoldReason.CAPTURE_FAILED, None)
     assert look(SENT, here(CONFIRMED), payment=declined, **facts) == then(pause, order=[held])
 
     events: list[FulfilmentEvent] = [*SENT, pause, timed_out(Step.CAPTURE, "p1")]
@@ -297,13 +298,13 @@ def test_a_failed_capture_holds_the_order_and_is_tried_again() -> None:
 
 
 def test_a_hold_that_people_made_is_not_released_by_a_capture() -> None:
-    order = here(CONFIRMED, OrderHeld(ORDER_ID, "fraud?"))
+    order = here(CONFIRMED, OrderHeld(ORDER_ID, HoldReason.OTHER, "fraud?"))
     reaction = look(SENT, order, allocation=SHIPPED, payment=CAPTURED, parcels=(parcel(),))
     assert reaction == then(done(Step.CAPTURE, "p1"))
 
 
 def test_an_order_whose_money_was_let_go_of_stays_on_hold() -> None:
-    order = here(CONFIRMED, OrderHeld(ORDER_ID, "capture_failed"))
+    order = here(CONFIRMED, OrderHeld(ORDER_ID, HoldReason.CAPTURE_FAILED, None))
     events = [*SENT, stuck(Step.CAPTURE, "refused", "p1")]
     skipped = [*events, *skip(saga(*events), Step.CAPTURE, "p1", reason="cash")]
     facts: dict[str, Any] = {"allocation": COMMITTED, "parcels": (parcel(quantity=3),)}

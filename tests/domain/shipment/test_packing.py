@@ -7,6 +7,7 @@ import pytest
 from domain.ids import Sku
 from domain.order.events import (
     CancelledLine,
+    HoldReason,
     OrderCompleted,
     OrderHeld,
     OrderHoldReleased,
@@ -39,7 +40,7 @@ from tests.domain.shipment.parcels import (
     wanted,
 )
 
-HELD = OrderHeld(ORDER_ID, "x")
+HELD = OrderHeld(ORDER_ID, HoldReason.OTHER, "x")
 
 
 def create(order: Order, shipments: Shipments | None = None, quantity: int = 1) -> object:

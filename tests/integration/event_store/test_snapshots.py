@@ -91,7 +91,7 @@ async def test_a_long_stream_is_folded_from_its_snapshot_to_the_same_state(
 ) -> None:
     order_id = await a_long_stream(ports)
     [(version, name)] = query(database_url, "SELECT originator_version, aggregate FROM snapshots")
-    assert (version, name) == (snapshots.EVERY + 1, "order.v3")
+    assert (version, name) == (snapshots.EVERY + 1, "order.v4")
 
     folded: list[OrderEvent] = []
     quick = await elsewhere.load(order_stream(order_id), counted(folded))

@@ -10,6 +10,8 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
+from commands.order.change import Target
+from commands.order.hold import hold_order, release_hold
 from commands.order.place import PlaceOrder, place_order
 from commands.ports import Answer
 from domain.errors import DomainError
@@ -140,6 +142,30 @@ async def test_a_forgotten_customer_is_shown_nowhere_and_everybody_else_is(
     assert b"Ada Byron" in found.body
 
 
+async def test_what_people_wrote_of_a_customer_is_forgotten_with_them(pipeline: Pipeline) -> None:
+    texts = b"Eve is abroad", b"Eve is back"
+    with pipeline.relay(), pipeline.projector():
+        order_id = (await place(pipeline, key="k")).order_id
+        target, ports = Target(order_id), pipeline.ports
+        held = await hold_order(target, texts[0].decode(), pipeline.request("h"), ports)
+        await asyncio.to_thread(pipeline.await_complete, held.position)
+        assert texts[0] in everything_in_redis(pipeline)
+        orders = delete_key(pipeline)
+        # This process has the key still, and finds out that it may not be used.
+        released = await release_hold(target, texts[1].decode(), pipeline.request("r"), ports)
+        again = await hold_order(target, texts[0].decode(), pipeline.request("h2"), ports)
+        assert (released.position, again.position) == (3, 4)
+        await finish(pipeline, orders)
+        await asyncio.to_thread(pipeline.await_complete, 5)
+    document = pipeline.reader.fold(order_id)
+    assert document is not None
+    assert document.body["hold_reason"] == "[forgotten]"
+    for text in texts:
+        assert text not in everything_in_redis(pipeline)
+        assert not any(text in entry.state for entry in log(pipeline))
+    assert pipeline.assert_views_equal_folds() == 1
+
+
 async def test_what_a_killed_rebuild_has_built_shows_a_forgotten_customer_no_more(
     pipeline: Pipeline,
 ) -> None:
@@ -155,12 +181,12 @@ async def test_what_a_killed_rebuild_has_built_shows_a_forgotten_customer_no_mor
 
     orders = [placed.order_id]
     assert list(forgetting.leftovers(pipeline.redis, orders))
-    assert forgetting.empty_unfed(pipeline.redis, pipeline.generations, orders) == 1
+    assert forgetting.clear_elsewhere(pipeline.redis, pipeline.generations, orders) == 1
     assert SECRET not in everything_in_redis(pipeline)
     left = shard.read(UNFED, orders)[placed.order_id]
     assert left is not None
     assert left.position == 2  # of the event that says so, which the rebuild still has to take in
-    assert forgetting.empty_unfed(pipeline.redis, pipeline.generations, orders) == 0
+    assert forgetting.clear_elsewhere(pipeline.redis, pipeline.generations, orders) == 0
 
 
 async def test_a_process_that_still_has_the_key_shows_and_seals_nothing_with_it(
@@ -237,6 +263,16 @@ async def test_what_was_stopped_after_the_key_was_deleted_is_finished_by_doing_i
     assert (again.now, rewritten) == (0, 0)
     assert len(log(pipeline)) == 6
     assert pipeline.assert_views_equal_folds() == 3
+
+
+async def test_an_order_whose_beginning_is_damaged_is_still_theirs(pipeline: Pipeline) -> None:
+    damaged, whole = [await place(pipeline, key=f"k{n}") for n in range(2)]
+    with psycopg.connect(pipeline.store.postgres_url.get_secret_value()) as connection:
+        connection.execute(
+            "UPDATE events SET state = state || '}'::bytea WHERE order_id = %s", [damaged.order_id]
+        )
+    with customers(pipeline) as asked:
+        assert asked.orders(EVE) == [damaged.order_id, whole.order_id]
 
 
 async def test_the_first_deletion_counts(pipeline: Pipeline) -> None:

@@ -13,9 +13,9 @@ from commands.payment.webhook import record_provider_event
 from domain.envelope import Role
 from domain.errors import DomainError
 from domain.fulfilment.events import Step
-from domain.fulfilment.progress import LET_GO
 from domain.fulfilment.state import Condition
 from domain.ids import OrderId, Sku
+from domain.order.events import HoldReason
 from domain.payment.state import Outcome, Payment
 from domain.payment.status import PaymentStatus, payment_status
 from domain.shipment.pieces import LineRequest
@@ -238,7 +238,7 @@ async def test_what_can_not_be_paid_any_more_is_held_and_stuck_at_once(
             await release_hold(Target(order), "checked", asks(), town.ports)
         state = (await town.file(order)).order.state
         assert state is not None
-        assert state.held_for == LET_GO
+        assert state.held_for is HoldReason.AUTHORIZATION_LET_GO
         with pytest.raises(DomainError, match="on hold"):
             await town.send(order, [LineRequest(A, 1)])
 
@@ -247,7 +247,7 @@ async def test_what_can_not_be_paid_any_more_is_held_and_stuck_at_once(
         await town.rest()
         file = await town.file(order)
         assert file.order.state is not None
-        assert file.order.state.held_for == "capture_failed"
+        assert file.order.state.held_for is HoldReason.CAPTURE_FAILED
         assert file.fulfilment.state is not None
         stuck = [one for one in file.fulfilment.state.steps if one.condition is Condition.STUCK]
         assert [(one.step, one.reason) for one in stuck] == [(Step.CAPTURE, "refused")]
