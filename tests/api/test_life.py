@@ -12,7 +12,7 @@ from domain.envelope import Actor, Role
 from domain.events import EventOfOrder
 from domain.ids import OrderId, StreamId, order_stream, payment_stream
 from domain.money import Currency
-from domain.order.events import OrderConfirmed
+from domain.order.events import OrderConfirmed, OrderPlaced
 from domain.payment.events import (
     PaymentAuthorizationRequested,
     PaymentAuthorized,
@@ -44,7 +44,10 @@ def happened(api: Api, order_id: OrderId, stream: StreamId, *events: EventOfOrde
         found = [one for one in api.store.log if one.stream == stream]
         at: Stream[Any] = Stream(stream, None, len(found), 0, api.store._hash(found))
         addressed = address_events(events, request, ports, occurred_at=ports.clock.now())
-        return await api.store.append(Append([Write(at, addressed, order_id)], request, Answer({})))
+        placed = next(one.event for one in api.store.log if one.stream == order_stream(order_id))
+        assert isinstance(placed, OrderPlaced)
+        written, customer = [Write(at, addressed, order_id)], placed.customer_id
+        return await api.store.append(Append(written, request, Answer({}), customer_id=customer))
 
     asyncio.run(append())
 
