@@ -17,6 +17,7 @@ from domain.fulfilment.standing import is_by_hand
 from domain.inventory.allocation import Allocation, AllocationStatus
 from domain.payment.state import Outcome, Payment, Transfer
 from domain.returns.state import Return, Returns, ReturnStage
+from domain.returns.status import claimed_pieces
 from domain.shipment.state import Shipment, Shipments, ShipmentStatus
 
 _PARCEL: Mapping[ShipmentStatus, ParcelStatus] = {
@@ -112,10 +113,6 @@ def _returns(returns: Returns | None) -> tuple[ReturnFacts, ...]:
 
 
 def _return(one: Return) -> ReturnFacts:
-    pieces: Counter[int] = Counter()
-    for line in one.lines:
-        wanted = one.received.get(line.line_number, 0) + one.outstanding(line.line_number)
-        pieces[line.line_number] = wanted
     receipts = tuple(
         ReceiptFacts(
             one.return_id,
@@ -126,4 +123,4 @@ def _return(one: Return) -> ReturnFacts:
         )
         for receipt in one.receipts
     )
-    return ReturnFacts(one.return_id, _RETURN[one.stage], pieces, receipts)
+    return ReturnFacts(one.return_id, _RETURN[one.stage], claimed_pieces(one), receipts)

@@ -8,7 +8,7 @@ stream that the facts were read from: a fact that has changed makes the answer v
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import reduce
 from uuid import UUID
@@ -103,9 +103,16 @@ def _round(scene: Scene) -> Changes:
 
 
 def _settle(scene: Scene) -> Changes:
-    """Note the answers that have come."""
-    noted = (settle(record, scene) for record in scene.saga.steps)
-    return next((changes for changes in noted if changes), Changes())
+    """Note the answers that have come, be they hundreds; up to the first that changes the order."""
+    noted: list[FulfilmentEvent] = []
+    for record in scene.saga.steps:
+        changes = settle(record, scene)
+        noted += changes.fulfilment
+        if changes.order:
+            return Changes(tuple(noted), changes.order)
+        saga = reduce(state.evolve, changes.fulfilment, scene.saga)
+        scene = replace(scene, saga=saga)
+    return Changes(tuple(noted))
 
 
 def _turn_back(scene: Scene) -> Changes:

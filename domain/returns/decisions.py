@@ -97,8 +97,9 @@ def received_lines(
     """
     _, one = _find(returns, return_id)
     _require(may_receive(one), one)
+    outstanding = one.outstanding
     come = add_up(
-        order, lines, left=lambda line: one.outstanding(line.line_number), purpose="to receive"
+        order, lines, left=lambda line: outstanding[line.line_number], purpose="to receive"
     )
     restock = {line.line_number: 0 for line, _ in come}
     for index, line in enumerate(lines):

@@ -1,5 +1,6 @@
 """What decisions need to know of an order's returns, folded from their events. No rules here."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -66,17 +67,20 @@ class Return:
     approved: bool = False
     cancelled: bool = False
 
-    def outstanding(self, line_number: int) -> int:
-        """Pieces of a line that are still to come."""
-        if self.cancelled:
-            return 0
-        asked = sum(line.quantity for line in self.lines if line.line_number == line_number)
-        return asked - self.received.get(line_number, 0)
+    @property
+    def outstanding(self) -> Mapping[int, int]:
+        """Pieces that are still to come, by line number; of a line that it does not name, none."""
+        left = Counter[int]()
+        if not self.cancelled:
+            for line in self.lines:
+                left[line.line_number] += line.quantity
+            left.subtract(self.received)
+        return left
 
     @property
     def complete(self) -> bool:
         """Whether nothing more of it will come."""
-        return not any(self.outstanding(line.line_number) for line in self.lines)
+        return not any(self.outstanding.values())
 
     @property
     def stage(self) -> ReturnStage:

@@ -36,10 +36,10 @@ def return_requested_pieces(returns: Returns | None) -> Mapping[int, int]:
     return MappingProxyType(
         count(
             [
-                (line.line_number, _claimed(one, line.line_number))
+                (line_number, pieces)
                 for one in _all(returns)
-                for line in one.lines
-                if _claimed(one, line.line_number)
+                for line_number, pieces in claimed_pieces(one).items()
+                if pieces
             ]
         )
     )
@@ -50,8 +50,13 @@ def returned_pieces(returns: Returns | None) -> Mapping[int, int]:
     return MappingProxyType(count([item for one in _all(returns) for item in one.received.items()]))
 
 
-def _claimed(one: Return, line_number: int) -> int:
-    return one.received.get(line_number, 0) + one.outstanding(line_number)
+def claimed_pieces(one: Return) -> Mapping[int, int]:
+    """Give the pieces of one return that are to come back or have come, by line number."""
+    outstanding = one.outstanding
+    return {
+        line.line_number: one.received.get(line.line_number, 0) + outstanding[line.line_number]
+        for line in one.lines
+    }
 
 
 def _all(returns: Returns | None) -> tuple[Return, ...]:

@@ -15,6 +15,8 @@ Change: TypeAlias = dict[str, Any]
 
 def difference(before: object, after: object, path: str = "") -> Iterator[Change]:
     """Give the changes that lead from one JSON value to the other."""
+    if before is after:
+        return  # most of a large document is passed on as it was
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         yield from _members(before, after, path)
     elif isinstance(before, list) and isinstance(after, list):

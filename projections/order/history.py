@@ -11,7 +11,7 @@ from domain.order.events import OrderHeld, OrderPlaced, ShippingAddressChanged
 from domain.payment.events import PaymentActionRequired
 from domain.personal import FORGOTTEN, SEALED
 from projections.order.difference import Change, difference
-from projections.order.document import OrderDocument, project
+from projections.order.document import OrderDocument, fold, project
 from projections.order.past import Events
 from projections.ports import HistoryItem, OrderDifference, OrderHistoryPage
 
@@ -34,9 +34,11 @@ def history_page(
     placed = events[0].event
     if not isinstance(placed, OrderPlaced):
         raise TypeError(f"the history of {events[0].order_id} does not begin with OrderPlaced")
-    told = [pair for pair in _with_changes(events) if pair[0].position > after]
-    page = [_item(*pair) for pair in told[:limit]]
-    return OrderHistoryPage(placed.customer_id, page, has_more=len(told) > len(page))
+    begin = next((n for n, one in enumerate(events) if one.position > after), len(events))
+    end = len(events) if limit is None else min(begin + limit, len(events))
+    told = _with_changes(fold(events[:begin]), events[begin:end])
+    page = [_item(*pair) for pair in told]
+    return OrderHistoryPage(placed.customer_id, page, has_more=end < len(events))
 
 
 def compare(before: OrderDocument | None, after: OrderDocument | None) -> OrderDifference | None:
@@ -74,8 +76,9 @@ def reason(event: DomainEvent) -> str | None:
     return getattr(event, "reason", None)
 
 
-def _with_changes(events: Events) -> Iterator[tuple[Recorded[DomainEvent], Sequence[Change]]]:
-    document: OrderDocument | None = None
+def _with_changes(
+    document: OrderDocument | None, events: Events
+) -> Iterator[tuple[Recorded[DomainEvent], Sequence[Change]]]:
     for recorded in events:
         before, document = document, project(document, recorded)
         if document is None:

@@ -62,7 +62,7 @@ from tests.domain.fulfilment.scenes import (
     then,
     timed_out,
 )
-from tests.domain.orders import ORDER_ID, WHY, given, here, place
+from tests.domain.orders import ORDER_ID, WHY, given, here, line, place
 
 CANCELLING = OrderCancellationRequested(ORDER_ID, "too late", WHY)
 CANCELLED = OrderCancelled(ORDER_ID, "as requested", WHY)
@@ -463,6 +463,28 @@ def test_delivered_but_not_paid_is_not_complete() -> None:
     assert look(
         SENT, here(CONFIRMED), allocation=SHIPPED, payment=AUTHORIZED, parcels=(delivered,)
     ) == then(done(Step.DELIVER, "p1"))
+
+
+def test_hundreds_of_answers_that_come_at_once_are_all_noted() -> None:
+    """As where a carrier tells of many parcels in one webhook, or the service was down."""
+    names = [f"p{number}" for number in range(100)]
+    order = here(CONFIRMED, lines=[line(quantity=len(names))])
+    events = [
+        *SHIPPING,
+        *(started(step, name) for name in names for step in (Step.CAPTURE, Step.DELIVER)),
+        done(Step.SHIP),
+    ]
+    reaction = look(
+        events,
+        order,
+        allocation=replace(SHIPPED, shipped={1: len(names)}),
+        payment=replace(CAPTURED, captures=dict.fromkeys(names, order.total_minor // len(names))),
+        parcels=tuple(parcel(ParcelStatus.DELIVERED, quantity=1, name=name) for name in names),
+    )
+    assert reaction.order == (OrderCompleted(ORDER_ID),)
+    assert set(reaction.fulfilment[:-1]) == {
+        done(step, name) for name in names for step in (Step.CAPTURE, Step.DELIVER)
+    }
 
 
 @pytest.mark.parametrize(
