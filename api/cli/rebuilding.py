@@ -102,6 +102,7 @@ class _Command:
         from infrastructure.rebuild.lifecycle import RefusedError
         from infrastructure.rebuild.log import RebuildRunsError
         from infrastructure.redis.generations import LedgerMovedError
+        from infrastructure.redis.shard import DocumentMovedError
         from infrastructure.settings import StoreSettings, ViewSettings
 
         load_environment()
@@ -115,6 +116,7 @@ class _Command:
             StalledError,
             LedgerMovedError,
             CheckpointMovedError,
+            DocumentMovedError,
         ) as error:
             _fail(str(error))
         except (UnavailableError, psycopg.OperationalError, redis.RedisError) as error:

@@ -31,6 +31,7 @@ LITTLE_EVENTS = 500
 MOST_ROUNDS = 50
 ORDERS_AT_A_TIME = 500
 STALLED_S = 60.0
+BEHIND_S = 10.0
 LOOK_EVERY_S = 0.05
 
 Tell = Callable[[str, int, int], None]
@@ -95,6 +96,25 @@ def hand_over(generations: Generations, log: OrderLog, generation: int, tell: Te
             raise StalledError(
                 f"the views stand at {shown} of {position}: is the projector running?"
                 " Go on with --resume"
+            )
+        time.sleep(LOOK_EVERY_S)
+
+
+def await_head(generations: Generations, log: OrderLog, generation: int) -> None:
+    """Wait until all shards of a generation that is fed have come as far as the log is now.
+
+    Raises:
+        StalledError: nothing moved for ten seconds; of what lies beyond, nothing can be said.
+    """
+    head = log.head()
+    seen, moved_at = -1, time.monotonic()
+    while (shown := min(shard.position(generation) for shard in generations.shards)) < head:
+        if shown != seen:
+            seen, moved_at = shown, time.monotonic()
+        elif time.monotonic() - moved_at > BEHIND_S:
+            raise StalledError(
+                f"the views stand at {shown} of {head}, so they can't be compared with the log:"
+                " is the projector running?"
             )
         time.sleep(LOOK_EVERY_S)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from infrastructure.rebuild import lifecycle
-from infrastructure.rebuild.catch_up import StalledError, Tell, catch_up, hand_over
+from infrastructure.rebuild.catch_up import StalledError, Tell, await_head, catch_up, hand_over
 from infrastructure.rebuild.check import NOTHING_CHECKED, Checked
 from infrastructure.rebuild.differences import NOTHING, Findings
 from infrastructure.rebuild.fill import DONE
@@ -132,10 +132,15 @@ class Rebuild:
         return checked
 
     def verify(self) -> Checked:
-        """Hold the live generation against the log, and change nothing."""
+        """Hold the live generation against the log, and change nothing.
+
+        Raises StalledError: it has not come as far as the log.
+        """
         with opened(self._parts.connect) as log:
+            live = self._generations.live()
+            await_head(self._generations, log, live)
             head = log.head()
-            return self.compare(self._generations.live(), None, log.bounds(head), head)
+            return self.compare(live, None, log.bounds(head), head)
 
     def compare(
         self, generation: int, beside: int | None, bounds: list[str], events: int

@@ -89,8 +89,10 @@ def _ghosts(
 def _keys(parts: Parts, generation: int) -> Iterator[tuple[int, str, str]]:
     """Give partition, kind and name of each key."""
     for key in Generations(parts.client, parts.partitions).keys(generation):
-        tag, _, kind, *name = _shown(key).split(":", 3)
-        yield int(tag.strip("{}").removeprefix("order-")), kind, "".join(name)
+        shard, _, kind, *name = _shown(key).split(":", 3)
+        number = shard.removeprefix("{order-").removesuffix("}")
+        if number.isdecimal() and int(number) < parts.partitions:  # else it is no key of ours
+            yield int(number), kind, "".join(name)
 
 
 def _shown(value: bytes) -> str:

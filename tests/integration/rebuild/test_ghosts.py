@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 
 from domain.ids import OrderId
+from infrastructure.rebuild.catch_up import StalledError
 from infrastructure.rebuild.run import ChangedError
 from infrastructure.redis import layout
 from infrastructure.redis.refold import Refolded, refold, remove_misplaced
@@ -175,3 +176,23 @@ async def test_a_document_that_changes_meanwhile_is_not_removed(pipeline: Pipeli
     with pytest.raises(DocumentMovedError):
         shard.remove(1, ghost, read)
     assert pipeline.redis.exists(key)
+
+
+async def test_views_that_are_not_as_far_as_the_log_are_not_said_to_be_right(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where Redis was wiped, and the projector hangs."""
+    monkeypatch.setattr("infrastructure.rebuild.catch_up.BEHIND_S", 0.2)
+    with pipeline.relay(), pipeline.projector():
+        await place_some(pipeline, 9)
+    pipeline.redis.flushall()
+    with pytest.raises(StalledError, match="the views stand at 0 of"):
+        await asyncio.to_thread(verify, pipeline)
+
+
+@pytest.mark.parametrize("key", [b"{order-zz}:g1:foo", b"{order-99}:g1:document:x"])
+async def test_keys_that_are_not_ours_are_passed_over(pipeline: Pipeline, key: bytes) -> None:
+    with pipeline.relay(), pipeline.projector():
+        await place_some(pipeline, 3)
+    pipeline.redis.set(key, "whatever")
+    assert await asyncio.to_thread(verify, pipeline) == []
