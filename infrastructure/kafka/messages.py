@@ -2,7 +2,9 @@
 
 https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/kafka-protocol-binding.md
 The value is the event as stored, byte for byte, so personal data stays sealed. Extension
-attributes: `logposition`, `streamversion`, `recordedat`.
+attributes: `logposition`, `streamversion`, `recordedat`, `topicid`: for which topic, of those that
+had its name, it was written. What a relay that was frozen still had of one that is gone may come to
+the next one, out of its order there.
 
 A checkpoint is a message without an event: it tells each partition how far the log has been
 published, so that a quiet partition isn't taken for one that lags.
@@ -45,6 +47,7 @@ class Delivered:
         position: the log position of the event, or of the checkpoint.
         next_offset: where reading goes on after it.
         foreign: this system did not write it; it is passed over.
+        topic_id: of the topic that it was written for; None: it does not say.
     """
 
     entry: LogEntry | None
@@ -53,12 +56,17 @@ class Delivered:
     next_offset: int
     correlation_id: str | None = None
     foreign: bool = False
+    topic_id: str | None = None
+
+    def is_for(self, topic_id: str) -> bool:
+        """Whether it was written for this topic, as far as it says."""
+        return self.topic_id in (None, topic_id)
 
 
 _decoder = msgspec.json.Decoder(_Published)
 
 
-def event_headers(entry: LogEntry) -> Headers:
+def event_headers(entry: LogEntry, topic_id: str | None = None) -> Headers:
     """Write the CloudEvents attributes of an entry.
 
     One whose state can't be read is published too, named by its place: who consumes it parks its
@@ -79,6 +87,8 @@ def event_headers(entry: LogEntry) -> Headers:
         "ce_correlationid": published.correlation_id,
         "content-type": b"application/json",
     }
+    if topic_id is not None:
+        headers["ce_topicid"] = topic_id
     if published.traceparent is not None:
         headers["traceparent"] = published.traceparent
     return headers
@@ -97,15 +107,16 @@ def _published(entry: LogEntry) -> _Published:
         return _Published(place, entry.recorded_at.isoformat(), correlation_id="")
 
 
-def checkpoint_headers(position: int) -> Headers:
+def checkpoint_headers(position: int, topic_id: str | None = None) -> Headers:
     """Write a checkpoint: every event up to `position` has been published."""
-    return {
+    headers: Headers = {
         "ce_specversion": b"1.0",
         "ce_id": f"checkpoint-{position}",
         "ce_type": CHECKPOINT_TYPE,
         "ce_source": SOURCE,
         "ce_logposition": str(position),
     }
+    return headers if topic_id is None else headers | {"ce_topicid": topic_id}
 
 
 def read_message(message: Message) -> Delivered:
@@ -116,9 +127,10 @@ def read_message(message: Message) -> Delivered:
         position = int(headers["ce_logposition"])
         entry = None if headers["ce_type"] == CHECKPOINT_TYPE.encode() else _entry(message, headers)
         correlation = _text(headers.get("ce_correlationid"))
+        topic_id = _text(headers.get("ce_topicid"))
     except (KeyError, ValueError, TypeError, AttributeError):
         return Delivered(None, 0, partition, next_offset, foreign=True)
-    return Delivered(entry, position, partition, next_offset, correlation)
+    return Delivered(entry, position, partition, next_offset, correlation, topic_id=topic_id)
 
 
 def _entry(message: Message, headers: Mapping[str, Any]) -> LogEntry:

@@ -89,7 +89,7 @@ class Publisher:
                 partition_of(entry.order_id, partitions),
                 msgspec.to_builtins(entry.order_id),  # as str() has it, in a quarter of its time
                 entry.state,
-                messages.event_headers(entry),
+                messages.event_headers(entry, self.published.orders.topic_id),
             )
 
     def _send_stock(self, entry: LogEntry) -> None:
@@ -100,12 +100,12 @@ class Publisher:
             return
         # All locations of a sku in one partition, so that its events keep their order.
         partition = crc32(sku.encode()) % self.published.stock.partitions
-        headers = messages.event_headers(entry)
+        headers = messages.event_headers(entry, self.published.stock.topic_id)
         self._produce(self._stock_topic, partition, sku, entry.state, headers)
 
     def send_checkpoint(self, position: int) -> None:
         """Tell every partition that it has all events up to `position`: they stand before this."""
-        headers = messages.checkpoint_headers(position)
+        headers = messages.checkpoint_headers(position, self.published.orders.topic_id)
         for partition in range(self.published.orders.partitions):
             self._produce(self._topic, partition, None, b"", headers)
 

@@ -11,6 +11,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 
 import redis
 import structlog
@@ -135,6 +136,9 @@ class _Subscription:
             one = messages.read_message(message)
             if one.foreign:
                 _foreign.inc()
+            elif not one.is_for(self._topic.topic_id):
+                # A relay that was frozen had it: what came before it here does not come before it.
+                one = replace(one, entry=None, position=0)
             delivered[one.partition].append(one)
         # One that was revoked since its messages were fetched is another member's now.
         batch = [

@@ -31,7 +31,9 @@ def twice_and_shuffled(log: Sequence[LogEntry], draw: random.Random) -> Sequence
     return [left[order_id].pop(0) for order_id in order]
 
 
-def publish(pipeline: Pipeline, entries: Sequence[LogEntry], position: int) -> None:
+def publish(
+    pipeline: Pipeline, entries: Sequence[LogEntry], position: int, topic_id: str | None = None
+) -> None:
     """Publish as the relay does, and a checkpoint at the end."""
     topic, partitions = pipeline.kafka.order_topic, pipeline.kafka.order_partitions
     producer = Producer({"bootstrap.servers": pipeline.kafka.kafka_bootstrap})
@@ -42,14 +44,14 @@ def publish(pipeline: Pipeline, entries: Sequence[LogEntry], position: int) -> N
             key=str(entry.order_id).encode(),
             value=entry.state,
             partition=partition_of(entry.order_id, partitions),
-            headers=messages.event_headers(entry),
+            headers=messages.event_headers(entry, topic_id),
         )
     for partition in range(partitions):
         producer.produce(
             topic,
             value=b"",
             partition=partition,
-            headers=messages.checkpoint_headers(position),
+            headers=messages.checkpoint_headers(position, topic_id),
         )
     assert producer.flush(10) == 0
 
@@ -58,6 +60,23 @@ def read_all(pipeline: Pipeline) -> Sequence[LogEntry]:
     ids = list(pipeline.reader.order_ids())
     entries = [entry for order_id in ids for entry in pipeline.reader.entries(order_id)]
     return sorted(entries, key=lambda entry: entry.position)
+
+
+async def test_what_a_frozen_relay_had_for_a_topic_that_is_gone_tells_nothing_of_this_one(
+    pipeline: Pipeline,
+) -> None:
+    """Its last events and its checkpoint come before those that it had sent to the other one."""
+    make_topic(pipeline)
+    with pipeline.projector():
+        await asyncio.sleep(1)
+        last = await place_some(pipeline, 20)
+        log = read_all(pipeline)
+        publish(pipeline, log[10:], last, topic_id="gone")
+        await asyncio.sleep(1)
+        assert {shard.position(1) for shard in pipeline.generations.shards} == {0}
+        publish(pipeline, log, last)
+        await asyncio.to_thread(pipeline.await_complete, last)
+    assert pipeline.assert_views_equal_folds() == 20
 
 
 async def test_everything_twice_and_shuffled_across_orders_changes_nothing(
