@@ -20,6 +20,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from domain.personal import FORGOTTEN, SEALED
+
 RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -73,6 +75,12 @@ def _digits(value: object) -> object:
     return value
 
 
+def _no_mask(value: str) -> str:
+    if value in (FORGOTTEN.name, SEALED.name):
+        raise PydanticCustomError("mask", "This stands for a name that nobody may see")
+    return value
+
+
 Printable = AfterValidator(_printable)
 NotBlank = AfterValidator(_not_blank)
 
@@ -100,6 +108,7 @@ Text200 = Annotated[str, StringConstraints(max_length=200), Printable]
 Text500 = Annotated[str, StringConstraints(max_length=500), Printable]
 Identifier64 = Annotated[Text64, NotBlank]
 Identifier128 = Annotated[Text128, NotBlank]
+PersonName = Annotated[Text200, AfterValidator(_no_mask)]
 Email = Annotated[str, StringConstraints(max_length=254, pattern=r"^[^@\s]+@[^@\s]+$"), Printable]
 Phone = Annotated[str, StringConstraints(pattern=r"^\+[1-9][0-9]{1,14}$")]
 CountryCode = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]

@@ -12,6 +12,7 @@ from api.http.fields import (
     Identifier64,
     Identifier128,
     Moment,
+    PersonName,
     Phone,
     Strict,
     Text200,
@@ -30,7 +31,7 @@ from domain.personal import Address, PersonalData
 
 class CustomerBody(Strict):
     id: Identifier128
-    name: Text200 | None = None
+    name: PersonName | None = None
     email: Email | None = None
     phone: Annotated[Phone | None, Field(description="E.164, such as +441632960000")] = None
 
@@ -133,7 +134,7 @@ class PlaceOrderBody(Strict):
 class OwnCustomerBody(Strict):
     """Whose order it is stands in the token."""
 
-    name: Text200 | None = None
+    name: PersonName | None = None
     email: Email | None = None
     phone: Annotated[Phone | None, Field(description="E.164, such as +441632960000")] = None
 

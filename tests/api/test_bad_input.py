@@ -74,6 +74,8 @@ INVALID: list[tuple[str, Any, str]] = [
     ("customer", "c-1", "/customer"),
     ("customer", [], "/customer"),
     ("customer/id", "", "/customer/id"),
+    ("customer/name", "[forgotten]", "/customer/name"),
+    ("customer/name", "[sealed]", "/customer/name"),
     ("customer/id", " \u00a0\u3000", "/customer/id"),
     ("customer/id", "c" * 129, "/customer/id"),
     ("customer/id", 17850, "/customer/id"),
