@@ -17,6 +17,8 @@ from commands.ports import Answer, Append, Ports, Request, Stream, Write
 from domain.envelope import Actor, Envelope, Role
 from domain.events import DomainEvent
 from domain.fulfilment.events import FulfilmentStepStarted, Step
+from domain.fulfilment.overview import facts_of
+from domain.fulfilment.standing import to_leave
 from domain.fulfilment.state import FULFILMENT, Fulfilment
 from domain.ids import (
     OrderId,
@@ -164,8 +166,10 @@ def _step(event: FulfilmentStepStarted, allocation: Allocation | None, desk: _De
         case Step.COMMIT:
             return NOTHING if allocation is None else decisions.commit(allocation)
         case Step.RELEASE if event.subject and allocation is not None:
-            wanted_now = {line.line_number: order.remaining(line) for line in order.lines}
-            return decisions.release_unwanted(allocation, wanted=wanted_now)
+            facts = facts_of(
+                allocation=allocation, shipments=one.shipments.state, payment=None, returns=None
+            )
+            return decisions.release_unwanted(allocation, wanted=to_leave(order, facts))
         case Step.RELEASE if allocation is not None and _ran_out(one.saga.state):
             return decisions.expire(allocation) or decisions.release(
                 allocation, order_id=event.order_id
@@ -174,6 +178,14 @@ def _step(event: FulfilmentStepStarted, allocation: Allocation | None, desk: _De
             return decisions.release(allocation, order_id=event.order_id)
         case _:
             return NOTHING
+
+
+def _is_of_lines(ask: Ask) -> bool:
+    """Whether it rests on where the order's parcels are: what came back is kept apart."""
+    event = ask.event
+    if not isinstance(event, FulfilmentStepStarted):
+        return False
+    return event.step is Step.RELEASE and event.subject != ""
 
 
 def _ran_out(saga: Fulfilment | None) -> bool:
@@ -239,6 +251,10 @@ def _append(desk: _Desk, asks: Sequence[Ask]) -> Append:
     ]
     read = [stream for name, stream in streams.items() if name not in desk.events]
     read += [one.order for one in desk.orders.values()]
+    read += [
+        desk.orders[order_id].shipments
+        for order_id in {ask.order_id for ask in asks if _is_of_lines(ask)}
+    ]
     return Append(writes=written, read=read, request=_request(asks[0]), answer=Answer({}))
 
 

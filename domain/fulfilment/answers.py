@@ -94,7 +94,7 @@ def _deliver(case: _Case) -> Answer:
 def _release(case: _Case) -> Answer:
     allocation = case.facts.allocation
     if case.record.subject:
-        return None if holds_too_much(case.order, allocation) else Done()
+        return None if holds_too_much(case.order, case.facts) else Done()
     return None if stock_is_out(case.saga, allocation) else Done()
 
 

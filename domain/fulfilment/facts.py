@@ -38,7 +38,8 @@ class AllocationFacts:
         reserved: whether all lines were ever held.
         short: the numbers of the lines that fell short; then nothing was held.
         held: pieces reserved or committed, and neither shipped nor released.
-        shipped: pieces that have left with a parcel.
+        shipped: pieces that have left the shelves with a parcel, whether they came back or not.
+        shipments: the parcels of which inventory has heard that they left.
         restocked: the receipts (`ReceiptFacts.subject`) whose pieces are for sale again.
     """
 
@@ -47,6 +48,7 @@ class AllocationFacts:
     committed: bool = False
     held: Mapping[int, int] = field(default_factory=_no_pieces)
     shipped: Mapping[int, int] = field(default_factory=_no_pieces)
+    shipments: frozenset[str] = frozenset()
     restocked: frozenset[str] = frozenset()
 
     @property
@@ -134,6 +136,11 @@ class ParcelFacts:
     def has_left(self) -> bool:
         """Whether it is with the carrier or the customer."""
         return self.status in _LEFT
+
+    @property
+    def was_dispatched(self) -> bool:
+        """Whether a carrier has it or has had it, and may tell of it."""
+        return self.has_left or self.status is ParcelStatus.RETURNED
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,7 +117,7 @@ def _forward(order: Order, saga: Fulfilment, facts: Facts) -> Iterator[Need]:
         yield from _send(order, saga, facts)
     if order.status is OrderStatus.COMPLETED and saga.charged and surplus_minor(order, facts):
         yield Step.REFUND, surplus_refund(facts.payment)  # the bank has sent it back
-    if facts.allocation.reserved and holds_too_much(order, facts.allocation):
+    if facts.allocation.reserved and holds_too_much(order, facts):
         yield Step.RELEASE, LINES
 
 

@@ -63,6 +63,7 @@ def _allocation(allocation: Allocation | None) -> AllocationFacts:
         committed=allocation.committed,
         held=held,
         shipped=shipped,
+        shipments=frozenset(map(str, allocation.shipments)),
         restocked=frozenset(allocation.restocks),
     )
 

@@ -47,13 +47,42 @@ def undelivered(facts: Facts, saga: Fulfilment) -> list[str]:
     ]
 
 
-def holds_too_much(order: Order, allocation: AllocationFacts) -> bool:
-    """Whether more is held of some line than is wanted and has not left yet."""
-    return any(
-        allocation.held.get(line.line_number, 0)
-        > max(0, order.remaining(line) - allocation.shipped.get(line.line_number, 0))
+def to_leave(order: Order, facts: Facts) -> Mapping[int, int]:
+    """Count the pieces of each line that may yet leave the shelves for the order.
+
+    Pieces that came back to the sender lie on no shelf, so what is wanted instead of them is held
+    on: what is canceled then is what came back. A parcel of which inventory has yet to hear has
+    left no shelf by its books.
+    """
+    missing, unheard = unshipped(order, facts), _unheard(facts)
+    return {
+        line.line_number: missing.get(line.line_number, 0) + unheard.get(line.line_number, 0)
         for line in order.lines
-    )
+    }
+
+
+def holds_too_much(order: Order, facts: Facts) -> bool:
+    """Whether more is held of some line than may yet leave for the order."""
+    most = to_leave(order, facts)
+    return any(held > most.get(number, 0) for number, held in facts.allocation.held.items())
+
+
+def to_receive(order: Order, facts: Facts) -> Mapping[int, int]:
+    """Count the pieces that came back to the sender and won't be sent again, by line number.
+
+    Stock doesn't have them until people receive them. They only ever become more: those that were
+    received already are among them.
+    """
+    held, shipped = facts.allocation.held, facts.allocation.shipped
+    if is_off(order):
+        return {number: quantity for number, quantity in shipped.items() if quantity > 0}
+    most = to_leave(order, facts)
+    back: dict[int, int] = {}
+    for line in order.lines:
+        number = line.line_number
+        ours = shipped.get(number, 0) + min(held.get(number, 0), most[number])
+        back[number] = ours - order.remaining(line)
+    return {number: quantity for number, quantity in back.items() if quantity > 0}
 
 
 def stock_is_out(saga: Fulfilment, allocation: AllocationFacts) -> bool:
@@ -141,6 +170,16 @@ def taken_minor(payment: PaymentFacts) -> int:
     """How much was taken of what is owed: refunds for returns, and people's, don't change that."""
     back = sum(amount for name, amount in payment.refunds.items() if _is_surplus(name))
     return payment.captured_minor - back
+
+
+def _unheard(facts: Facts) -> Mapping[int, int]:
+    """Count the pieces of parcels of which inventory has yet to hear that they left."""
+    sums: dict[int, int] = {}
+    for parcel in facts.parcels:
+        if parcel.was_dispatched and parcel.shipment_id not in facts.allocation.shipments:
+            for number, quantity in parcel.pieces.items():
+                sums[number] = sums.get(number, 0) + quantity
+    return sums
 
 
 def _is_surplus(refund: str) -> bool:

@@ -163,3 +163,5 @@ def _show_saga(told: Told) -> None:
         typer.echo(f"it waits for {one.words}{until}")
     if not waits and not any(record.is_live for record in saga.steps):
         typer.echo("it waits for nothing")
+    for sku, quantity in told.to_receive.items():
+        typer.echo(f"came back for good: {quantity} of {sku}, to be received by hand")

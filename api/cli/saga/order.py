@@ -1,8 +1,8 @@
-"""Which order is meant, its saga with the times of its steps, and which of them are stuck."""
+"""Which order is meant, its saga with the times of its steps, and what people must do for it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from api.cli.orders import find_order
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from commands.ports import Ports
     from domain.fulfilment.state import Condition, Fulfilment, StepRecord
-    from domain.ids import OrderId
+    from domain.ids import OrderId, StreamId
     from infrastructure.event_store.order_reader import OrderReader
 
 
@@ -19,11 +19,14 @@ if TYPE_CHECKING:
 class Told:
     """A saga as its events tell it.
 
-    Attributes: moved_at: by step and subject, when it last changed, by the database's clock.
+    Attributes:
+        moved_at: by step and subject, when it last changed, by the database's clock.
+        to_receive: by sku, the pieces that came back to the sender and won't be sent again.
     """
 
     saga: "Fulfilment"
     moved_at: "Mapping[tuple[str, str], datetime]"
+    to_receive: Mapping[str, int]
 
 
 def find(order: str) -> "OrderId":
@@ -52,21 +55,40 @@ def find_told(order: str) -> "tuple[OrderId, Told | None]":
 
 
 def _tell(reader: "OrderReader", order_id: "OrderId") -> Told | None:
-    from domain.fulfilment.events import FulfilmentEvent
-    from domain.fulfilment.state import FULFILMENT, Fulfilment, StepEvent
-    from domain.ids import fulfilment_stream
+    from domain.fulfilment.state import FULFILMENT, StepEvent
+    from domain.ids import allocation_stream, fulfilment_stream, order_stream, shipments_stream
+    from domain.inventory.allocation import ALLOCATION
+    from domain.order.state import ORDER
+    from domain.shipment.state import SHIPMENTS
 
-    stream = fulfilment_stream(order_id)
-    its = [entry for entry in reader.entries(order_id) if entry.stream == stream]
-    saga: Fulfilment | None = None
+    folds: dict[StreamId, Any] = {
+        order_stream(order_id): ORDER,
+        allocation_stream(order_id): ALLOCATION,
+        shipments_stream(order_id): SHIPMENTS,
+        fulfilment_stream(order_id): FULFILMENT,
+    }
+    its = [entry for entry in reader.entries(order_id) if entry.stream in folds]
+    states: dict[StreamId, Any] = {}
     moved_at: dict[tuple[str, str], datetime] = {}
     for recorded in reader.open(its):
-        event = recorded.event
-        if isinstance(event, FulfilmentEvent):  # as all of its stream are
-            saga = FULFILMENT.evolve(saga, event)
+        event, stream = recorded.event, recorded.stream
+        states[stream] = folds[stream].evolve(states.get(stream), event)
         if isinstance(event, StepEvent):
             moved_at[event.step, event.subject] = recorded.recorded_at
-    return None if saga is None else Told(saga, moved_at)
+    order, allocation, shipments, saga = (states.get(stream) for stream in folds)
+    return None if saga is None else Told(saga, moved_at, _back(order, allocation, shipments))
+
+
+def _back(order: Any, allocation: Any, shipments: Any) -> Mapping[str, int]:
+    from domain.fulfilment.overview import facts_of
+    from domain.fulfilment.standing import to_receive
+
+    facts = facts_of(allocation=allocation, shipments=shipments, payment=None, returns=None)
+    back = to_receive(order, facts)
+    sums: dict[str, int] = {}
+    for line in order.lines:
+        sums[line.sku] = sums.get(line.sku, 0) + back.get(line.line_number, 0)
+    return {sku: quantity for sku, quantity in sums.items() if quantity}
 
 
 async def steps_in(

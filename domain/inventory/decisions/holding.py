@@ -60,13 +60,12 @@ def release_unwanted(allocation: Allocation, *, wanted: Mapping[int, int]) -> Ch
 
     Args:
         allocation: the order's.
-        wanted: pieces that the order still wants, shipped ones included, by line number.
+        wanted: pieces that may yet leave the shelves for the order, by line number.
     """
     unwanted: list[AllocatedLine] = []
     for number, group in groupby(allocation.parts, key=lambda part: part.line_number):
         parts = tuple(group)
-        held, shipped = sum(part.held for part in parts), sum(part.shipped for part in parts)
-        surplus = held - max(0, wanted.get(number, 0) - shipped)
+        surplus = sum(part.held for part in parts) - wanted.get(number, 0)
         unwanted += take([(part, part.held) for part in reversed(parts)], surplus)
     return _release(allocation, tuple(unwanted))
 

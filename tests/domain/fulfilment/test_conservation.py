@@ -16,6 +16,7 @@ from domain.fulfilment.events import (
     Step,
 )
 from domain.fulfilment.facts import SURPLUS, ParcelStatus
+from domain.fulfilment.standing import is_off
 from domain.fulfilment.state import Condition
 from domain.ids import Sku
 from domain.order import decisions
@@ -181,6 +182,10 @@ class AnyStory(RuleBasedStateMachine):
     def a_parcel_moves(self, move: tuple[ParcelStatus, ParcelStatus]) -> None:
         self.world.move(*move)
 
+    @rule()
+    def people_receive_what_came_back(self) -> None:
+        self.world.receive_what_came_back()
+
     @rule(number=st.integers(1, 2))
     def a_return_comes(self, number: int) -> None:
         if number <= len(self.world.order.lines):
@@ -245,6 +250,17 @@ class AnyStory(RuleBasedStateMachine):
         assert sum(books.refunded.values()) <= sum(books.captured.values())
 
     @invariant()
+    def no_piece_is_for_sale_that_is_not_there_or_is_wanted(self) -> None:
+        world, stock = self.world, self.world.facts.allocation
+        if not stock.committed:
+            return
+        for one in world.order.lines:
+            number = one.line_number
+            wanted = 0 if is_off(world.order) else world.order.remaining(one)
+            ours = stock.shipped.get(number, 0) + stock.held.get(number, 0)
+            assert ours - world.received.get(number, 0) >= wanted
+
+    @invariant()
     def nothing_is_captured_without_a_parcel_that_left(self) -> None:
         left = {
             parcel.shipment_id
@@ -297,6 +313,7 @@ class AnyStory(RuleBasedStateMachine):
                 world.pack_all(),
                 world.move(ParcelStatus.PACKED, ParcelStatus.DISPATCHED),
                 world.move(ParcelStatus.DISPATCHED, self.next_end()),
+                world.receive_what_came_back(),
             ]
             if not any(went_on) and not world.wait():
                 return
@@ -315,6 +332,10 @@ class AnyStory(RuleBasedStateMachine):
         assert not world.facts.payment.held_minor
         assert not world.facts.allocation.holds_any
         assert not world.facts.pieces(ParcelStatus.PACKED)
+        for one in world.order.lines:
+            shipped = world.facts.allocation.shipped.get(one.line_number, 0)
+            away = world.facts.gone().get(one.line_number, 0)
+            assert shipped - world.received.get(one.line_number, 0) == away
         assert books.voided or sum(books.authorized.values()) == sum(books.captured.values())
         kept = sum(books.captured.values()) - sum(
             amount for name, amount in books.refunded.items() if name.startswith(SURPLUS)

@@ -34,6 +34,8 @@ from domain.fulfilment.standing import (
     promised_minor,
     rest_minor,
     surplus_minor,
+    to_leave,
+    to_receive,
     unshipped,
 )
 from domain.fulfilment.state import Fulfilment
@@ -84,6 +86,8 @@ class World:
     provider: Provider = field(default_factory=Provider)
     log: list[FulfilmentEvent] = field(default_factory=list)
     read: dict[str, int] = field(default_factory=lambda: {"inventory": 0, "payment": 0})
+    received: dict[int, int] = field(default_factory=dict)
+    """Pieces that came back to the sender and that people received into stock, by line number."""
     asking: bool = False
     """Whether an authorization was requested, and the payment service has heard nothing."""
 
@@ -154,13 +158,8 @@ class World:
         elif event.step is Step.RELEASE and not event.subject:
             self._stock(held={})
         elif event.step is Step.RELEASE:
-            wanted = self._wanted()
-            self._stock(
-                held={
-                    number: min(held, max(0, wanted[number] - stock.shipped.get(number, 0)))
-                    for number, held in stock.held.items()
-                }
-            )
+            most = to_leave(self.order, self.facts)
+            self._stock(held={n: min(held, most[n]) for n, held in stock.held.items()})
         elif event.step is Step.RESTOCK:
             self._stock(restocked=stock.restocked | {event.subject})
         return True
@@ -171,22 +170,24 @@ class World:
             self._stock(held={})
 
     def stock_ships(self) -> bool:
-        gone = self.facts.gone()
+        """Take the pieces of the next parcel that left from the shelves, those that are held."""
         stock = self.facts.allocation
-        moves = {
-            number: min(gone.get(number, 0) - stock.shipped.get(number, 0), held)
-            for number, held in stock.held.items()
-        }
-        if not any(move > 0 for move in moves.values()):
-            return False
-        self._stock(
-            held={number: held - max(0, moves[number]) for number, held in stock.held.items()},
-            shipped={
-                number: stock.shipped.get(number, 0) + max(0, move)
-                for number, move in moves.items()
-            },
-        )
-        return True
+        for parcel in self.facts.parcels:
+            if parcel.was_dispatched and parcel.shipment_id not in stock.shipments:
+                moves = {n: min(parcel.pieces.get(n, 0), held) for n, held in stock.held.items()}
+                self._stock(
+                    held={n: held - moves[n] for n, held in stock.held.items()},
+                    shipped={n: stock.shipped.get(n, 0) + move for n, move in moves.items()},
+                    shipments=stock.shipments | {parcel.shipment_id},
+                )
+                return True
+        return False
+
+    def receive_what_came_back(self) -> bool:
+        """Put on the shelves what came back to the sender and won't be sent again."""
+        before = dict(self.received)
+        self.received |= to_receive(self.order, self.facts)
+        return self.received != before
 
     # Payment and its provider.
 

@@ -10,10 +10,12 @@ from typer.testing import CliRunner, Result
 
 from api.cli.main import app
 from commands.fulfilment.advance import store_reaction
+from commands.inventory.stock import load_items, receive_stock
 from commands.order.cancel import CancelOrder, cancel_order
 from commands.payment.refund import AskRefund, ask_refund
 from domain.fulfilment.events import FulfilmentStuck, Step
 from domain.ids import OrderId, ShipmentId
+from domain.inventory.location import MAIN
 from domain.order.decisions import LineToCancel
 from domain.payment.events import RefundFailed
 from domain.shipment.events import TrackingStatus
@@ -121,6 +123,37 @@ async def test_what_was_settled_otherwise_is_not_taken_when_kafka_is_wiped(
     ] * 3
     failing = await town.parts.tasks.failing(tries=1, limit=9)
     assert [task.problem for task in failing] == []
+
+
+async def test_what_is_canceled_of_a_parcel_that_came_back_is_received_as_it_is_told(
+    town: Town,
+) -> None:
+    order = await place(town.ports, A=5)
+    await town.rest()
+    parcel = await town.send(order, [LineRequest(A, 2)])
+    await town.rest()
+    await town.deliver(order, parcel, TrackingStatus.RETURN_TO_SENDER)
+    await town.rest()
+    assert "came back for good" not in (await saga("show", str(order))).stdout
+    await cancel_order(CancelOrder(order, "no", lines=[LineToCancel(A, 2)]), asks(), town.ports)
+    await town.rest()
+    assert await available(town) == 5  # the five that were never wanted
+    told = "came back for good: 2 of A, to be received by hand"
+    assert told in (await saga("show", str(order))).stdout
+    await receive_stock(A, MAIN, 2, asks(), town.ports)
+    assert await available(town) == 7
+
+    await town.deliver(order, await town.send(order, [LineRequest(A, 3)]))
+    await town.rest()
+    assert await status(town, order) == "completed"
+    assert await available(town) == 7  # ten, less the three that were delivered
+    assert told in (await saga("show", str(order))).stdout
+
+
+async def available(town: Town) -> int:
+    [item] = await load_items([A], town.ports.store)
+    assert item.state is not None
+    return item.state.available
 
 
 async def test_a_parcel_that_came_back_stays_listed_until_people_have_mended_it(
