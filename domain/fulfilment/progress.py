@@ -36,7 +36,7 @@ def settle(record: StepRecord, scene: Scene) -> Changes:
         return Changes(
             (FulfilmentStepDone(scene.order.order_id, record.step, record.subject, record.attempt),)
         )
-    if isinstance(came, Failed) and record.condition is Condition.OPEN:
+    if isinstance(came, Failed) and (record.condition is Condition.OPEN or _was_lost(record)):
         holds = record.step is Step.CAPTURE and may_hold(scene.order)
         return Changes(
             tuple(_fail(record, came, scene)),
@@ -73,6 +73,11 @@ def start(scene: Scene, need: Need, due_at: datetime | None) -> FulfilmentStepSt
 def ask(saga: Fulfilment, record: StepRecord, due_at: datetime | None) -> FulfilmentStepStarted:
     """Ask about the same attempt again."""
     return FulfilmentStepStarted(saga.order_id, record.step, record.subject, record.attempt, due_at)
+
+
+def _was_lost(record: StepRecord) -> bool:
+    """Whether nobody knew where a parcel is; it may come back to its sender after all."""
+    return record.step is Step.DELIVER and record.condition is Condition.STUCK
 
 
 def _fail(record: StepRecord, failed: Failed, scene: Scene) -> Iterator[FulfilmentEvent]:

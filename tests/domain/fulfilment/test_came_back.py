@@ -1,9 +1,13 @@
 """Pieces that came back to their sender: sent again, or canceled and received into stock, once."""
 
+from uuid import UUID
+
 import pytest
 
+from domain.fulfilment.events import Step
 from domain.fulfilment.facts import ParcelStatus
 from domain.fulfilment.standing import to_receive
+from domain.fulfilment.state import Condition
 from domain.ids import Sku
 from domain.order import decisions
 from domain.order.decisions import LineToCancel
@@ -11,6 +15,8 @@ from domain.order.state import OrderStatus
 from tests.domain.fulfilment.world import Luck, World
 from tests.domain.orders import WHY, here
 
+P1 = str(UUID(int=1))
+"""The first parcel."""
 STOCK = 5
 """As many as the order is of."""
 
@@ -115,3 +121,24 @@ def test_what_a_parcel_takes_is_counted_while_inventory_has_yet_to_hear_of_it() 
     go_on(world)
     assert to_receive(world.order, world.facts) == {1: 2}
     assert world.facts.allocation.held == {1: 3}
+
+
+def test_a_lost_parcel_that_comes_back_after_all_is_noted_and_sent_again(world: World) -> None:
+    """People were told that nobody knows where it is; now they are told that it came back."""
+    cancel(world, 3)
+    while not is_at(world, Step.DELIVER, P1, Condition.STUCK, "no_scan"):
+        assert world.wait()
+        world.react()
+    end(world, ParcelStatus.RETURNED)
+    assert is_at(world, Step.DELIVER, P1, Condition.FAILED, "returned_to_sender")
+    assert is_at(world, Step.SHIP, "", Condition.STUCK, "returned_to_sender")
+    send(world, 2)
+    end(world, ParcelStatus.DELIVERED)
+    assert world.order.status is OrderStatus.COMPLETED
+
+
+def is_at(world: World, step: Step, subject: str, condition: Condition, reason: str) -> bool:
+    assert world.saga is not None
+    record = world.saga.of(step, subject)
+    assert record is not None
+    return (record.condition, record.reason) == (condition, reason)
