@@ -1,9 +1,10 @@
 """What the reading side asks of its adapters in `infrastructure`.
 
 Rule: a document is sent as its projector wrote it, byte for byte; the surface adds only headers.
+But for one: why an order is on hold is not for customers (`api/order/for_customers.py`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
@@ -76,6 +77,7 @@ class HistoryItem:
     """One recorded event, as people read it. `data` and `changes` hold JSON values only.
 
     Attributes:
+        for_staff: the members of `data` in which people write what the document tells nobody.
         reason: why, in the words of who did it, where the event has a reason.
         command_id: the request that was decided; `correlation_id`: all that it set off.
         changes: what it changed in the document, beside what every event changes.
@@ -94,6 +96,7 @@ class HistoryItem:
     command_id: str
     reason: str | None
     data: Mapping[str, object]
+    for_staff: Collection[str]
     changes: Sequence[Change]
 
 

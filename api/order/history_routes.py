@@ -16,11 +16,13 @@ from api.http.problems import not_found
 from api.http.ready_json import ReadyJson
 from api.order.cursor import LONGEST_CURSOR, bad_cursor, read_cursor, write_cursor
 from api.order.documents import OrderHistoryDocument
+from api.order.for_customers import shown_actor, shown_changes, shown_words
 from api.order.past import shows_personal
 from api.order.paths import order_id
 from api.order.query_routes import CORRELATED, READERS_OF_THE_PAST
 from api.order.state import query_ports
 from api.order.views import PRIVATE
+from domain.envelope import Actor
 from domain.ids import OrderId
 from projections.ports import HistoryItem
 
@@ -43,7 +45,10 @@ class HistoryParameters(BaseModel):
     response_class=Response,
 )
 async def get_history(request: Request) -> Response:
-    """Give every event, oldest first, from the event store. Auditors see no personal data."""
+    """Give every event, oldest first, from the event store. Auditors see no personal data.
+
+    Customers see of staff the role, and not the words that are not told them elsewhere.
+    """
     actor = authorize(request, READERS_OF_THE_PAST)
     order = order_id(request)
     asked = parameters(request, HistoryParameters)
@@ -56,7 +61,7 @@ async def get_history(request: Request) -> Response:
     if page is None or owner(actor) not in (None, page.customer_id):
         raise not_found()
     document = {
-        "items": [_item(item) for item in page.items],
+        "items": [_item(item, actor) for item in page.items],
         "next_cursor": write_cursor(_list(order), str(page.items[-1].position))
         if page.has_more
         else None,
@@ -75,7 +80,7 @@ def _position(order: OrderId, cursor: str) -> int:
     return int(after)
 
 
-def _item(item: HistoryItem) -> dict[str, object]:
+def _item(item: HistoryItem, reader: Actor) -> dict[str, object]:
     return {
         "position": item.position,
         "event_id": item.event_id,
@@ -84,11 +89,10 @@ def _item(item: HistoryItem) -> dict[str, object]:
         "version": item.version,
         "occurred_at": item.occurred_at,
         "recorded_at": item.recorded_at,
-        "actor": {"subject": item.actor.subject, "role": str(item.actor.role)},
+        "actor": shown_actor(item, reader),
         "correlation_id": item.correlation_id,
         "causation_id": item.causation_id,
         "command_id": item.command_id,
-        "reason": item.reason,
-        "data": dict(item.data),
-        "changes": item.changes,
+        **shown_words(item, reader),
+        "changes": shown_changes(item.changes, reader),
     }

@@ -18,10 +18,11 @@ from api.http.parameters import parameters
 from api.http.ready_json import ReadyJson
 from api.order.cursor import LONGEST_CURSOR, read_cursor, write_cursor
 from api.order.documents import OrderList
+from api.order.for_customers import shown_body
 from api.order.query_routes import CORRELATED, READERS
 from api.order.state import query_ports
 from api.order.views import PRIVATE
-from domain.envelope import Role
+from domain.envelope import Actor, Role
 from domain.ids import CustomerId
 from domain.order.state import OrderStatus
 from domain.payment.status import PaymentStatus
@@ -89,7 +90,7 @@ async def list_orders(request: Request) -> Response:
     if asked.cursor is not None:
         wanted = replace(wanted, after=read_cursor(_filters(wanted), asked.cursor))
     page = await query_ports(request).views.list(wanted)
-    return ReadyJson(_write_page(wanted, page), [PRIVATE])
+    return ReadyJson(_write_page(wanted, page, actor), [PRIVATE])
 
 
 def _customer(sent: str | None) -> CustomerId | None:
@@ -106,10 +107,10 @@ def _filters(query: OrderQuery) -> Sequence[object]:
     return [getattr(query, one.name) for one in fields(query) if one.name not in without]
 
 
-def _write_page(query: OrderQuery, page: OrderPage) -> bytes:
+def _write_page(query: OrderQuery, page: OrderPage, reader: Actor) -> bytes:
     following = None if page.next_after is None else write_cursor(_filters(query), page.next_after)
     return b'{"items":[%b],"next_cursor":%b,"as_of_position":%d}' % (
-        b",".join(page.bodies),
+        b",".join(shown_body(body, reader) for body in page.bodies),
         orjson.dumps(following),
         page.as_of_position,
     )

@@ -15,6 +15,7 @@ from api.http.access import owner
 from api.http.fields import Moment, Position, PositionOrMoment
 from api.http.problems import ProblemError, not_found
 from api.http.ready_json import ReadyJson
+from api.order.for_customers import shown_changes
 from api.order.state import query_ports
 from api.order.views import FROM, PRIVATE, answer_view
 from domain.envelope import Actor, Role
@@ -65,7 +66,7 @@ async def answer_past(
         view = await past.as_of(order_id, point, show_personal=show_personal)
         if view is None or owner(actor) not in (None, view.customer_id):
             raise not_found()
-        return answer_view(request, view)
+        return answer_view(request, view, actor)
     found = await past.difference(order_id, asked.diff_from, point, show_personal=show_personal)
     if found is None or owner(actor) not in (None, found.customer_id):
         raise not_found()
@@ -75,7 +76,7 @@ async def answer_past(
         "order_id": order_id,
         "from_position": found.from_position,
         "to_position": found.to_position,
-        "changes": found.changes,
+        "changes": shown_changes(found.changes, actor),
     }
     return ReadyJson(orjson.dumps(body), [FROM["event-store"], PRIVATE])
 

@@ -71,7 +71,7 @@ async def get_order(request: Request) -> Response:
     )
     if view is None:
         raise not_found()
-    return answer_view(request, view)
+    return answer_view(request, view, actor)
 
 
 DIRECT = (DirectRoute("GET", "/v1/orders/{order_id}", get_order),)

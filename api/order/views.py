@@ -5,13 +5,15 @@ from starlette.responses import Response
 
 from api.http.headers import entity_tag, none_match
 from api.http.ready_json import ReadyJson
+from api.order.for_customers import shown_body
+from domain.envelope import Actor
 from projections.ports import OrderView
 
 PRIVATE = (b"cache-control", b"private, no-cache")
 FROM = {"redis": (b"order-view", b"redis"), "event-store": (b"order-view", b"event-store")}
 
 
-def answer_view(request: Request, view: OrderView) -> Response:
+def answer_view(request: Request, view: OrderView, reader: Actor) -> Response:
     """Send a document, or say that the caller has it."""
     tag = entity_tag(view.position)
     headers = [(b"etag", tag.encode()), FROM[view.source], PRIVATE]
@@ -19,4 +21,4 @@ def answer_view(request: Request, view: OrderView) -> Response:
         unchanged = Response(status_code=304)
         unchanged.raw_headers += headers
         return unchanged
-    return ReadyJson(view.body, headers)
+    return ReadyJson(shown_body(view.body, reader), headers)

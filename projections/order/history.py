@@ -7,9 +7,27 @@ import msgspec
 
 from domain.envelope import Recorded
 from domain.events import DomainEvent
-from domain.order.events import OrderHeld, OrderPlaced, ShippingAddressChanged
+from domain.order.events import (
+    OrderCancellationRequested,
+    OrderCancelled,
+    OrderHeld,
+    OrderLinesCancelled,
+    OrderPlaced,
+    OrderRevised,
+    ShippingAddressChanged,
+)
 from domain.payment.events import PaymentActionRequired
-from domain.personal import FORGOTTEN, SEALED
+from domain.personal import FORGOTTEN, SEALED, free_texts
+from domain.returns.events import ReturnCancelled, ReturnRequested
+from domain.shipment.events import (
+    DeliveryAttempted,
+    DeliveryExceptionRaised,
+    ProofOfDeliveryReceived,
+    ShipmentDelivered,
+    ShipmentOutForDelivery,
+    ShipmentReturnedToSender,
+    ShipmentTrackingUpdated,
+)
 from projections.order.difference import Change, difference
 from projections.order.document import OrderDocument, fold, project
 from projections.order.past import Events
@@ -20,6 +38,22 @@ CAME_TO_BE: Change = {"op": "add", "path": ""}
 TOLD_OTHERWISE = frozenset({"updated_at", "version", "position", "timeline", "actions"})
 """Members that follow from the event itself or from the others, and so say nothing beside them."""
 HIDDEN = "[hidden]"
+_TOLD = (
+    OrderCancellationRequested,
+    OrderCancelled,
+    OrderLinesCancelled,
+    OrderRevised,
+    ReturnRequested,
+    ReturnCancelled,
+    DeliveryAttempted,
+    DeliveryExceptionRaised,
+    ProofOfDeliveryReceived,
+    ShipmentDelivered,
+    ShipmentOutForDelivery,
+    ShipmentReturnedToSender,
+    ShipmentTrackingUpdated,
+)
+"""Events whose words the document tells the customer, whoever wrote them."""
 
 
 def history_page(
@@ -112,5 +146,6 @@ def _item(recorded: Recorded[DomainEvent], changes: Sequence[Change]) -> History
         command_id=envelope.command_id,
         reason=reason(recorded.event),
         data=payload(recorded.event),
+        for_staff=() if isinstance(recorded.event, _TOLD) else free_texts(recorded.event).keys(),
         changes=changes,
     )

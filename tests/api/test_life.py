@@ -35,10 +35,16 @@ WHY = {"reason": "because"}
 SCAN = {"status": "delivered", "scanned_at": "2026-11-01T10:00:00Z"}
 
 
-def happened(api: Api, order_id: OrderId, stream: StreamId, *events: EventOfOrder) -> None:
+def happened(
+    api: Api,
+    order_id: OrderId,
+    stream: StreamId,
+    *events: EventOfOrder,
+    by: Actor = Actor("test", Role.PROCESS),  # noqa: B008
+) -> None:
     """Store what a service would."""
     ports = Ports(api.store, SystemClock(), CountedNames())
-    request = Request(Actor("test", Role.PROCESS), "c", "c", "test")
+    request = Request(by, "c", "c", "test")
 
     async def append() -> Answer:
         found = [one for one in api.store.log if one.stream == stream]
