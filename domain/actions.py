@@ -25,7 +25,7 @@ _LEGAL: Mapping[str, Callable[[Order, Facts], bool]] = {
         guards.may_ship(order) and _has_parcel(facts, ParcelStatus.PACKED)
     ),
     "cancel_shipment": lambda _, facts: _has_parcel(facts, ParcelStatus.PACKED),
-    "record_tracking": lambda _, facts: any(parcel.has_left for parcel in facts.parcels),
+    "record_tracking": lambda _, facts: any(parcel.was_dispatched for parcel in facts.parcels),
     "request_return": lambda _, facts: _has_returnable(facts),
     "approve_return": lambda _, facts: _has_return(facts, ReturnStatus.REQUESTED),
     "receive_return": lambda _, facts: _has_return(facts, ReturnStatus.APPROVED),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -9,7 +10,8 @@ from domain.actions import legal_actions
 from domain.envelope import Role
 from domain.errors import DomainError
 from domain.fulfilment.facts import Facts, ParcelFacts, ParcelStatus, ReturnFacts, ReturnStatus
-from domain.ids import Sku
+from domain.fulfilment.overview import facts_of
+from domain.ids import ShipmentId, Sku
 from domain.order import decisions
 from domain.order.decisions import LineToCancel, LineToRevise
 from domain.order.events import (
@@ -23,6 +25,8 @@ from domain.order.events import (
 )
 from domain.order.state import Order
 from domain.personal import Address, PersonalData
+from domain.shipment.guards import may_track
+from domain.shipment.state import Shipment, Shipments, ShipmentStatus
 from tests.domain.fulfilment.scenes import CAPTURED, RETURN_ID, parcel, receipt
 from tests.domain.orders import ORDER_ID, WHY, given, here, place
 
@@ -58,7 +62,11 @@ def requested(status: ReturnStatus) -> ReturnFacts:
             {"parcels": (parcel(quantity=2),)},
             ("cancel_lines", "revise_lines", "hold", "create_shipment", "record_tracking"),
         ),
-        (here(CONFIRMED), {"parcels": (BACK,)}, (*CHANGES, "hold", "create_shipment")),
+        (
+            here(CONFIRMED),
+            {"parcels": (BACK,)},
+            (*CHANGES, "hold", "create_shipment", "record_tracking"),
+        ),
         (
             here(CONFIRMED, OrderCompleted(ORDER_ID)),
             {"parcels": (parcel(ParcelStatus.DELIVERED),), "payment": CAPTURED},
@@ -151,3 +159,12 @@ def test_what_is_listed_is_what_is_not_refused(
     except DomainError:
         refused = True
     assert (name in legal_actions(order, facts, Role.MERCHANT)) is not refused
+
+
+@pytest.mark.parametrize("status", ShipmentStatus)
+def test_scans_are_listed_where_they_are_taken(status: ShipmentStatus) -> None:
+    one = Shipment(ShipmentId(UUID(int=9)), (), status)
+    shipments = Shipments(ORDER_ID, (one,))
+    facts = facts_of(allocation=None, payment=None, shipments=shipments, returns=None)
+    listed = legal_actions(here(CONFIRMED), facts, Role.MERCHANT)
+    assert ("record_tracking" in listed) == may_track(one)
