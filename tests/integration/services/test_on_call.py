@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -10,6 +11,7 @@ from typer.testing import CliRunner, Result
 
 from api.cli.main import app
 from commands.fulfilment.advance import store_reaction
+from commands.inventory import allocate
 from commands.inventory.stock import load_items, receive_stock
 from commands.order.cancel import CancelOrder, cancel_order
 from commands.payment.refund import AskRefund, ask_refund
@@ -148,6 +150,30 @@ async def test_what_is_canceled_of_a_parcel_that_came_back_is_received_as_it_is_
     assert await status(town, order) == "completed"
     assert await available(town) == 7  # ten, less the three that were delivered
     assert told in (await saga("show", str(order))).stdout
+
+
+async def test_what_is_let_go_of_is_decided_anew_where_a_parcel_comes_back_at_that_moment(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """People may have been told already how much of it to receive."""
+    order = await place(town.ports, A=5)
+    await town.rest()
+    parcel = await town.send(order, [LineRequest(A, 2)])
+    await town.rest()
+    load_desk, came = allocate._load_desk, list[ShipmentId]()
+
+    async def late(asks: Any, orders: Any, ports: Any) -> Any:
+        if not came and any(ask.event.subject == "lines" for ask in asks):
+            came.append(parcel)
+            await town.deliver(order, parcel, TrackingStatus.RETURN_TO_SENDER)
+        return await load_desk(asks, orders, ports)
+
+    monkeypatch.setattr(allocate, "_load_desk", late)
+    await cancel_order(CancelOrder(order, "no", lines=[LineToCancel(A, 2)]), asks(), town.ports)
+    await town.rest()
+    assert came
+    assert await available(town) == 5
+    assert "came back for good: 2 of A" in (await saga("show", str(order))).stdout
 
 
 async def available(town: Town) -> int:
