@@ -64,7 +64,10 @@ async def test_a_stream_that_is_named_twice_is_folded_once(
     assert len(folded) == 3
 
 
-EDIT = "UPDATE events SET state = replace(convert_from(state, 'UTF8'), '\"x\"', '\"y\"')::bytea"
+EDIT = (
+    "UPDATE events SET state ="
+    " replace(convert_from(state, 'UTF8'), 'correlation_id\":\"', 'correlation_id\":\"y')::bytea"
+)
 
 
 @pytest.mark.parametrize(
