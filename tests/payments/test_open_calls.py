@@ -7,16 +7,19 @@ import pytest
 
 from commands.envelopes import address_events
 from commands.payment.calls import Asked, make_call
+from commands.payment.gateway import capture_key, refund_key
 from commands.payment.request import PAYMENTS
 from commands.ports import Answer, Append, Ports, Request, Write
-from domain.ids import OrderId, payment_stream
+from domain.ids import CustomerId, OrderId, payment_stream
 from domain.payment.events import (
     PaymentAuthorizationRequested,
     PaymentAuthorized,
+    PaymentCaptured,
     PaymentCaptureRequested,
     PaymentEvent,
+    RefundRequested,
 )
-from domain.payment.open_calls import Call, Capture
+from domain.payment.open_calls import Call, Capture, Refund
 from domain.payment.state import PAYMENT, Payment
 from infrastructure.payments.stripe_gateway import StripeConfig, StripeGateway
 from tests.fakes.event_store import CountedNames, InMemoryEventStore, SystemClock
@@ -50,6 +53,43 @@ async def test_of_two_captures_that_are_open_at_once_both_are_taken(several: Str
     assert (await look_up(several, order_id, reference)).captured_minor == 1_000
 
 
+@pytest.mark.parametrize(
+    ("status", "refunds"),
+    [("pending", 1), ("requires_action", 1), ("succeeded", 1), ("failed", 2), ("canceled", 2)],
+)
+async def test_a_refund_is_asked_for_again_only_where_the_first_was_sent_back(
+    stripe: Stripe, status: str, refunds: int
+) -> None:
+    order_id, reference = await hold(stripe)
+    key = capture_key(order_id, "p1", 1)
+    await stripe.gateway.capture(
+        reference=reference, amount_minor=1_000, currency=GBP, key=key, last=True
+    )
+    key = refund_key(order_id, "r1", 1)
+    await stripe.gateway.refund(reference=reference, amount_minor=300, currency=GBP, key=key)
+    [first] = await known_refunds(stripe, reference)
+    await stripe.http.post(f"/_config/refunds/{first}/{status}")
+    ports = Ports(InMemoryEventStore(), SystemClock(), CountedNames())
+    payment = await store(
+        ports,
+        order_id,
+        *authorized(order_id, reference),
+        PaymentCaptureRequested(order_id, "p1", 1_000),
+        PaymentCaptured(order_id, "p1", 1_000),
+        RefundRequested(order_id, "r1", 300, "x"),
+    )
+    call = asked(order_id, Refund("r1", 1), again=True)
+    after = await make_call(call, payment, stripe.gateway, ports)
+    assert after is not None
+    assert after.refunded_minor == 300
+    assert len(await known_refunds(stripe, reference)) == refunds
+
+
+async def known_refunds(stripe: Stripe, reference: str) -> list[str]:
+    answer = await stripe.http.get("/v1/refunds", params={"payment_intent": reference})
+    return [one["id"] for one in answer.json()["data"]]
+
+
 def authorized(order_id: OrderId, reference: str) -> tuple[PaymentEvent, ...]:
     return (
         PaymentAuthorizationRequested(order_id, 1, 1_000, GBP, "stripe"),
@@ -57,11 +97,11 @@ def authorized(order_id: OrderId, reference: str) -> tuple[PaymentEvent, ...]:
     )
 
 
-def asked(order_id: OrderId, call: Call) -> Asked:
+def asked(order_id: OrderId, call: Call, *, again: bool = False) -> Asked:
     return Asked(
         order_id=order_id,
         call=call,
-        again=False,
+        again=again,
         token=None,
         asked_at=datetime.now(UTC),
         correlation_id="c",
@@ -78,6 +118,7 @@ async def store(ports: Ports, order_id: OrderId, *events: PaymentEvent) -> Payme
             writes=[Write(stream, addressed, order_id)],
             request=request,
             answer=Answer({}),
+            customer_id=CustomerId("c-1"),  # whose key seals a refund's reason
         )
     )
     payment = PAYMENT.after(stream.state, events)
