@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 from domain.envelope import Role
 from domain.fulfilment.facts import Facts, ParcelStatus, ReturnStatus
-from domain.fulfilment.standing import promised_minor
+from domain.fulfilment.standing import going_minor, promised_minor
 from domain.order import guards
 from domain.order.state import Order
 
@@ -82,4 +82,4 @@ def _has_returnable(facts: Facts) -> bool:
 
 
 def _refundable_minor(facts: Facts) -> int:
-    return facts.payment.kept_minor - promised_minor(facts)
+    return facts.payment.kept_minor - promised_minor(facts) - going_minor(facts)

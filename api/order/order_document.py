@@ -61,7 +61,7 @@ class LineDocument(Document):
 
 
 class MoneyDocument(Document):
-    """What was ordered, and how much of it is cancelled."""
+    """What was ordered. `cancelled_minor`: price of canceled pieces, before tax and discount."""
 
     subtotal_minor: AmountMinor
     shipping_minor: AmountMinor

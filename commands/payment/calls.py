@@ -214,7 +214,7 @@ async def _capture(
         amount_minor=capture.amount_minor,
         currency=payment.currency,
         key=capture_key(asked.order_id, call.capture_id, call.try_number),
-        last=payment.capturable_minor == 0,
+        last=_is_last(payment, call.capture_id),
     )
     match result:
         case Moved(amount_minor=amount_minor):
@@ -229,6 +229,17 @@ async def _capture(
                 detail=detail,
                 final=final,
             )
+
+
+def _is_last(payment: Payment, capture_id: str) -> bool:
+    """Whether nothing will be taken after this capture.
+
+    Of captures that are under way at once none is: whichever the provider takes first would let
+    go of what the others are to take.
+    """
+    others = (one for name, one in payment.captures.items() if name != capture_id)
+    under_way = any(one.outcome is Outcome.PENDING for one in others)
+    return payment.capturable_minor == 0 and not under_way
 
 
 async def _void(

@@ -90,7 +90,8 @@ class AuthorizationRecord:
     Attributes:
         status: `Authorized` also after captures; `Released` after a void or when it ran out.
         captured_minor: over all captures.
-        refunds: amount of each refund that was not sent back, by our idempotency key.
+        refunds: amount of each refund that was not sent back, made or under way, by our
+            idempotency key.
     """
 
     status: AuthorizationStatus

@@ -74,6 +74,7 @@ class PaymentFacts:
         held_minor: authorized, and neither captured nor voided.
         voided: whether a void was recorded, even one of nothing: no authorization will follow.
         captures: what was taken, by parcel (`ParcelFacts.shipment_id`) or `REST`.
+        capturing: what is being taken, by the same names.
         refunds: what was given back, by refund: `SURPLUS/n`, a receipt, or one that people made.
         refunding: what is being given back, by the same names.
         in_vain: what people asked to be given back, and was not, by the same names.
@@ -89,6 +90,7 @@ class PaymentFacts:
     held_minor: int = 0
     voided: bool = False
     captures: Mapping[str, int] = field(default_factory=_no_money)
+    capturing: Mapping[str, int] = field(default_factory=_no_money)
     refunds: Mapping[str, int] = field(default_factory=_no_money)
     refunding: Mapping[str, int] = field(default_factory=_no_money)
     in_vain: Mapping[str, int] = field(default_factory=_no_money)

@@ -12,6 +12,7 @@ from domain.fulfilment.events import (
     FulfilmentStepTimedOut,
     Step,
 )
+from domain.fulfilment.facts import PaymentFacts
 from domain.fulfilment.progress import NO_SCAN
 from domain.fulfilment.state import NO_ANSWER, Condition, Fulfilment, StepRecord
 from domain.fulfilment.timing import Timing
@@ -21,6 +22,10 @@ RETRYABLE = (Condition.STUCK, Condition.PAUSED)
 RETRY_NOT = (
     "a parcel came back to its sender, so there is nothing to try again:"
     " pack another one and hand it over, or cancel the lines"
+)
+SKIP_NOT_YET = (
+    "the provider may have done it, or do it yet: `saga retry` asks the provider;"
+    " once its outcome is known, the step can be skipped"
 )
 _UNSKIPPABLE = (Step.RESERVE, Step.AUTHORIZE, Step.COMMIT)
 _OUTCOME_UNKNOWN = (NO_ANSWER, NO_SCAN)
@@ -62,18 +67,24 @@ def may_retry(record: StepRecord) -> bool:
     return record.reason != RETURNED_TO_SENDER
 
 
-def skip(saga: Fulfilment, step: Step, subject: str, *, reason: str) -> tuple[FulfilmentEvent, ...]:
+def skip(
+    saga: Fulfilment, step: Step, subject: str, *, reason: str, payment: PaymentFacts
+) -> tuple[FulfilmentEvent, ...]:
     """Decide that a stuck step needn't be done, now or later.
 
     Raises:
         DomainError: `unknown_step`, `step_not_stuck`; `step_not_skippable` for those that
-            secure stock and money, and for sending: what is not to be sent is canceled.
+            secure stock and money, for sending, as what is not to be sent is canceled, and for
+            money that the provider may have moved, or may move yet.
     """
     _found(saga, step, subject, (Condition.STUCK,))
     if step is Step.SHIP:
         raise DomainError("step_not_skippable", "cancel the pieces that are not to be sent")
     if step in _UNSKIPPABLE:
         raise DomainError("step_not_skippable", f"no order goes on without {step}")
+    under_way = {Step.CAPTURE: payment.capturing, Step.REFUND: payment.refunding}
+    if subject in under_way.get(step, {}):
+        raise DomainError("step_not_skippable", SKIP_NOT_YET)
     return (FulfilmentStepSkipped(saga.order_id, step, subject, reason),)
 
 

@@ -84,6 +84,7 @@ def _payment(payment: Payment | None) -> PaymentFacts:
         held_minor=payment.capturable_minor,
         voided=payment.voided_minor is not None,
         captures=_with_outcome(payment.captures, Outcome.DONE),
+        capturing=_with_outcome(payment.captures, Outcome.PENDING),
         refunds=_with_outcome(payment.refunds, Outcome.DONE),
         refunding=_with_outcome(payment.refunds, Outcome.PENDING),
         in_vain={name: amount for name, amount in failed.items() if is_by_hand(name)},

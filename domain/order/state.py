@@ -83,17 +83,22 @@ class Order:
 
     @property
     def owed_minor(self) -> int:
-        """What its customer owes: the total less what was cancelled; nothing, once it is off."""
+        """What its customer owes for the pieces that are still wanted; nothing, once it is off.
+
+        Tax and discount lie on goods and shipping alike: who cancels a part keeps its share of
+        them, no more. It is rounded down once, so all of it is the total to the cent.
+        """
         if self.status in _OFF:
             return 0
-        return max(0, self.total_minor - sum(self._cancelled_minor(line) for line in self.lines))
+        ordered = sum(line.unit_price_minor * line.quantity for line in self.lines)
+        wanted = sum(line.unit_price_minor * self.remaining(line) for line in self.lines)
+        if ordered + self.shipping_minor == 0:
+            return self.total_minor  # a tax on what is free: no piece has a share of it
+        return self.total_minor * (wanted + self.shipping_minor) // (ordered + self.shipping_minor)
 
     def remaining(self, line: OrderLine) -> int:
         """Pieces of a line that are still wanted."""
         return line.quantity - self.cancelled.get(line.line_number, 0)
-
-    def _cancelled_minor(self, line: OrderLine) -> int:
-        return self.cancelled.get(line.line_number, 0) * line.unit_price_minor
 
 
 _End: TypeAlias = OrderRejected | OrderExpired | OrderCompleted | OrderCancelled

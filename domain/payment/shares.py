@@ -15,18 +15,13 @@ def value_minor(lines: Iterable[OrderLine], quantities: Mapping[int, int]) -> in
     return sum(line.unit_price_minor * quantities.get(line.line_number, 0) for line in lines)
 
 
-def owed_minor(*, total_minor: int, cancelled_value_minor: int) -> int:
-    """Give what the customer owes for what they still want. A discount stays whole."""
-    return max(0, total_minor - cancelled_value_minor)
-
-
 def due_minor(
     *, owed_minor: int, authorized_minor: int, wanted_value_minor: int, shipped_value_minor: int
 ) -> int:
     """Give what is to be taken, by and by, for all that was shipped.
 
     Args:
-        owed_minor: see `owed_minor`.
+        owed_minor: see `Order.owed_minor`.
         authorized_minor: the most that can be taken.
         wanted_value_minor: value of all pieces that are wanted, shipped or not.
         shipped_value_minor: value of the pieces shipped so far.

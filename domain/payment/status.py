@@ -16,16 +16,17 @@ class PaymentStatus(StrEnum):
     FAILED = "failed"
 
 
-def payment_status(payment: Payment | None) -> PaymentStatus:
+def payment_status(payment: Payment | None, *, owed_minor: int = 0) -> PaymentStatus:
     """Tell where the money is. None: nothing was ever asked for, as with imported orders.
 
-    What the customer's bank took back (a chargeback) is back with the customer, as a refund is.
-    A free order is paid once it is authorized.
+    `owed_minor` is what the order's customer owes: where less was taken and nothing is held any
+    more, a part is paid. What the customer's bank took back (a chargeback) is back with the
+    customer, as a refund is. A free order is paid once it is authorized.
     """
     if payment is None:
         return PaymentStatus.NONE
     if payment.captured_minor > 0:
-        return _of_captured(payment)
+        return _of_captured(payment, owed_minor)
     if payment.voided_minor is not None:
         return _of_closed(payment)
     if payment.held is not None:
@@ -33,14 +34,14 @@ def payment_status(payment: Payment | None) -> PaymentStatus:
     return PaymentStatus.FAILED if _last_failed(payment) else PaymentStatus.NONE
 
 
-def _of_captured(payment: Payment) -> PaymentStatus:
+def _of_captured(payment: Payment, owed_minor: int) -> PaymentStatus:
     back_minor = payment.refunded_minor + payment.charged_back_minor
     if back_minor >= payment.captured_minor:
         return PaymentStatus.REFUNDED
     if back_minor:
         return PaymentStatus.PARTIALLY_REFUNDED
-    all_taken = (
-        payment.voided_minor is not None or payment.captured_minor == payment.authorized_minor
+    all_taken = payment.captured_minor == payment.authorized_minor or (
+        payment.voided_minor is not None and payment.captured_minor >= owed_minor
     )
     return PaymentStatus.PAID if all_taken else PaymentStatus.PARTIALLY_PAID
 

@@ -48,6 +48,8 @@ from infrastructure.payments.stripe_words import (
 MOST_LISTED = 1_000
 PAGE = 100
 NOT_FOUND = 404
+SENT_BACK = frozenset({"failed", "canceled"})
+"""What a refund is then; until then it has moved, or is under way for as long as Stripe likes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +185,7 @@ class StripeGateway:
             refunds={
                 _metadata(one)["key"]: from_stripe(one.amount, currency)
                 for one in await self._refunds(intent)
-                if "key" in _metadata(one) and one.status == "succeeded"
+                if "key" in _metadata(one) and one.status not in SENT_BACK
             },
         )
 
@@ -277,6 +279,6 @@ def _metadata(one: stripe.PaymentIntent | stripe.Refund) -> dict[str, str]:
 def _refund_result(refund: stripe.Refund) -> Moved | Refused:
     if refund.status == "succeeded":
         return Moved(from_stripe(refund.amount, Currency(refund.currency.upper())))
-    if refund.status in {"failed", "canceled"}:
+    if refund.status in SENT_BACK:
         return Refused(getattr(refund, "failure_reason", None) or refund.status, final=False)
     raise GatewayUnknownError(f"refund_{refund.status}")

@@ -40,7 +40,7 @@ def derive(body: Body) -> None:
         )
         return
     order = order_of(body)
-    body["payment_status"] = str(_payment_status(body, payment))
+    body["payment_status"] = str(_payment_status(order, payment))
     body["fulfillment_status"] = str(fulfillment_status(order, shipments))
     body["return_status"] = str(return_status(returns))
     if shipments is not None:  # what was never sent can't be returned either
@@ -77,10 +77,10 @@ def _actions(
     return {str(role): list(legal[role]) for role in ACTING}
 
 
-def _payment_status(body: Body, payment: Payment | None) -> PaymentStatus:
-    if body["payment"]["method"] == PaymentMethod.SETTLED_ELSEWHERE:
+def _payment_status(order: Order, payment: Payment | None) -> PaymentStatus:
+    if order.payment is PaymentMethod.SETTLED_ELSEWHERE:
         return PaymentStatus.PAID
-    return payment_status(payment)
+    return payment_status(payment, owed_minor=order.owed_minor)
 
 
 def _counted(body: Body, shipments: Shipments, returns: Returns | None) -> list[Body]:

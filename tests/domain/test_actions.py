@@ -1,6 +1,7 @@
 """What may be done with an order, by status and role; and that the decisions agree."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -101,6 +102,18 @@ def test_what_a_merchant_may_do_follows_from_where_the_order_stands(
 def test_what_is_promised_for_returns_is_not_refunded_once_more() -> None:
     facts = Facts(payment=CAPTURED, returns=(receipt(refund_minor=500),))
     assert "refund" not in legal_actions(here(CONFIRMED), facts, Role.MERCHANT)
+
+
+@pytest.mark.parametrize(
+    ("refunding", "left"),
+    [({"manual/1": 400}, False), ({"manual/1": 399}, True), ({f"{RETURN_ID}/1": 100}, True)],
+)
+def test_what_is_on_its_way_back_is_not_refunded_once_more(
+    refunding: dict[str, int], *, left: bool
+) -> None:
+    payment = replace(CAPTURED, refunding=refunding)
+    facts = Facts(payment=payment, returns=(receipt(refund_minor=100),))
+    assert ("refund" in legal_actions(here(CONFIRMED), facts, Role.MERCHANT)) is left
 
 
 @pytest.mark.parametrize("role", [Role.CUSTOMER, Role.SERVICE])

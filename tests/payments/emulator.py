@@ -1,7 +1,8 @@
 """The Stripe emulator as a program: `python emulator.py PORT`. localstripe, on this machine only.
 
 Added to it: what it was sent as idempotency keys (it ignores them), answers that get lost after the
-work was done, and multicapture as Stripe's documentation has it, for intents that asked for it.
+work was done, refunds of any status, and multicapture as Stripe's documentation has it, for intents
+that asked for it.
 Taken from it: its file in /tmp, which two test runs would share.
 """
 
@@ -59,6 +60,12 @@ async def lose(request: web.Request) -> web.Response:
     return web.Response()
 
 
+async def refund_status(request: web.Request) -> web.Response:
+    refund = resources.Refund._api_retrieve(request.match_info["id"])
+    refund.status = request.match_info["status"]
+    return web.Response()
+
+
 async def keys(_: web.Request) -> web.Response:
     return web.json_response(SENT_KEYS)
 
@@ -67,5 +74,6 @@ if __name__ == "__main__":
     resources.Store.dump_to_disk = lambda _: None
     server.app.middlewares.append(trouble)
     server.app.router.add_post("/_config/lose/{status}", lose)
+    server.app.router.add_post("/_config/refunds/{id}/{status}", refund_status)
     server.app.router.add_get("/_config/keys", keys)
     web.run_app(server.app, host="127.0.0.1", port=int(sys.argv[1]), print=None)

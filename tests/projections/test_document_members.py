@@ -14,7 +14,9 @@ from domain.events import EventOfOrder
 from domain.fulfilment import events as f
 from domain.fulfilment.events import Step
 from domain.fulfilment.overview import facts_of
+from domain.ids import Sku
 from domain.money import Currency
+from domain.order.events import OrderRevised, RevisedLine
 from domain.order.state import OrderStatus
 from domain.payment import events as p
 from domain.returns.events import ReturnReceived
@@ -100,7 +102,7 @@ def test_money_is_counted_as_the_payment_moves() -> None:
     assert [body["payment_status"] for body in axes] == [
         *("none", "failed", "none", "none"),
         *("authorized", "authorized", "authorized", "authorized", "partially_paid"),
-        *("partially_paid", "paid", "paid"),
+        *("partially_paid", "partially_paid", "partially_paid"),
         *("partially_refunded", "partially_refunded", "partially_refunded", "refunded"),
     ]
     shown = axes[-1]["payment"]
@@ -114,6 +116,15 @@ def test_money_is_counted_as_the_payment_moves() -> None:
         "chargeback_minor": 120,
     }
     assert axes[13]["payment"]["refund_pending_minor"] == 20
+
+
+def test_a_part_that_was_taken_pays_for_what_is_left_of_the_order() -> None:
+    fewer = OrderRevised(ORDER_ID, (RevisedLine(1, Sku("A"), 1),), "too many")
+    statuses = [
+        document(*order, ("payment", PAYMENT[:11])).body["payment_status"]
+        for order in ((), (("order", (fewer,)),))
+    ]
+    assert statuses == ["partially_paid", "paid"]
 
 
 def test_where_to_confirm_a_payment_is_shown_only_while_that_is_awaited() -> None:

@@ -28,6 +28,7 @@ CHANGED_BY = {
     "order": {
         *("version", "status", "on_hold", "hold_reason", "cancel_reason", "reject_reason"),
         *("customer", "lines", "money", "shipping_address", "fulfillment_status"),
+        "payment_status",  # with what is owed
     },
     "payment": {"payment", "payment_status"},
     "allocation": {"lines"},

@@ -51,6 +51,7 @@ class Setting:
     price: int
     shipping: int
     discount: int
+    tax: int
     payment: PaymentMethod
     enough: bool
     lucks: list[Luck]
@@ -62,11 +63,12 @@ class Setting:
             line(n, "AB"[n - 1], quantity, self.price)
             for n, quantity in enumerate(self.quantities, 1)
         ]
-        gross = self.price * sum(self.quantities) + self.shipping
+        gross = self.price * sum(self.quantities) + self.shipping + self.tax
         order = here(
             lines=lines,
             shipping_minor=self.shipping,
             discount_minor=min(self.discount, gross),
+            tax_minor=self.tax,
             payment=self.payment,
         )
         return World(order, enough_stock=self.enough or self.ready)
@@ -78,6 +80,7 @@ SETTINGS = st.builds(
     price=st.sampled_from([333, 1, 0]),
     shipping=st.sampled_from([99, 0]),
     discount=st.sampled_from([0, 50, 700]),
+    tax=st.sampled_from([0, 0, 70]),
     payment=st.sampled_from([*[PaymentMethod.TOKEN] * 3, PaymentMethod.SETTLED_ELSEWHERE]),
     enough=st.sampled_from([True, True, True, False]),
     lucks=st.lists(LUCK, max_size=12),

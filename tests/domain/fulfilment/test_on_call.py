@@ -18,6 +18,7 @@ from tests.domain.fulfilment.scenes import (
     AUTHORIZED,
     COMMITTED,
     CONFIRMED,
+    NOTHING,
     NOW,
     RESERVED,
     RESERVING,
@@ -118,7 +119,7 @@ def test_a_step_that_waits_for_its_next_try_is_tried_now() -> None:
     given = saga(*SENT, failed(Step.CAPTURE, "failed", "p1", retry_at=seconds(3_600)))
     due_at = seconds(TIMING.answer_s)
     assert retry(given, Step.CAPTURE, "p1") == (started(Step.CAPTURE, "p1", 2, due_at),)
-    skip = refused(lambda: on_call.skip(given, Step.CAPTURE, "p1", reason="x"))
+    skip = refused(lambda: on_call.skip(given, Step.CAPTURE, "p1", reason="x", payment=NOTHING))
     assert skip.code == "step_not_stuck"
 
 
@@ -132,23 +133,43 @@ def test_a_parcel_that_came_back_is_sent_again_and_not_retried() -> None:
 def test_what_goes_on_by_itself_is_neither_retried_nor_skipped() -> None:
     assert refused(lambda: retry(saga(*SENT), Step.VOID)).code == "unknown_step"
     assert refused(lambda: retry(saga(*SENT), Step.CAPTURE, "p1")).code == "step_not_stuck"
-    skip = refused(lambda: on_call.skip(saga(*SENT), Step.CAPTURE, "p1", reason="x"))
+    skip = refused(
+        lambda: on_call.skip(saga(*SENT), Step.CAPTURE, "p1", reason="x", payment=NOTHING)
+    )
     assert skip.code == "step_not_stuck"
 
 
 def test_what_secures_stock_and_money_is_not_skipped() -> None:
     given = saga(*SHIPPING, stuck(Step.COMMIT, "no_answer"))
-    error = refused(lambda: on_call.skip(given, Step.COMMIT, "", reason="x"))
+    error = refused(lambda: on_call.skip(given, Step.COMMIT, "", reason="x", payment=NOTHING))
     assert error.code == "step_not_skippable"
 
 
 def test_sending_is_not_skipped_but_canceled() -> None:
     given = saga(*SHIPPING, stuck(Step.SHIP, "returned_to_sender"))
-    error = refused(lambda: on_call.skip(given, Step.SHIP, "", reason="x"))
+    error = refused(lambda: on_call.skip(given, Step.SHIP, "", reason="x", payment=NOTHING))
     assert (error.code, error.detail) == (
         "step_not_skippable",
         "cancel the pieces that are not to be sent",
     )
+
+
+@pytest.mark.parametrize(
+    ("step", "payment"),
+    [
+        (Step.CAPTURE, PaymentFacts(capturing={"p1": 500})),
+        (Step.REFUND, PaymentFacts(refunding={"p1": 500})),
+    ],
+)
+def test_what_the_provider_may_do_yet_is_not_skipped_until_its_outcome_is_known(
+    step: Step, payment: PaymentFacts
+) -> None:
+    given = saga(*SHIPPING, started(step, "p1"), stuck(step, "no_answer", "p1"))
+    error = refused(lambda: on_call.skip(given, step, "p1", reason="cash", payment=payment))
+    assert error.code == "step_not_skippable"
+    assert "`saga retry` asks the provider" in error.detail
+    [skipped] = on_call.skip(given, step, "p1", reason="cash", payment=NOTHING)
+    assert skipped == FulfilmentStepSkipped(ORDER_ID, step, "p1", "cash")
 
 
 def test_an_order_completes_without_the_capture_that_was_skipped() -> None:
@@ -157,7 +178,7 @@ def test_an_order_completes_without_the_capture_that_was_skipped() -> None:
         stuck(Step.CAPTURE, "refused", "p1"),
         done(Step.DELIVER, "p1"),
     ]
-    events += on_call.skip(saga(*events), Step.CAPTURE, "p1", reason="written off")
+    events += on_call.skip(saga(*events), Step.CAPTURE, "p1", reason="written off", payment=NOTHING)
     voided = PaymentFacts(attempt=1, authorized=True, voided=True)
     reaction = look(
         events,
@@ -175,7 +196,7 @@ def test_a_lost_parcel_that_was_skipped_is_waited_for_no_more() -> None:
         done(Step.CAPTURE, "p1"),
         stuck(Step.DELIVER, "no_scan", "p1"),
     ]
-    events += on_call.skip(saga(*events), Step.DELIVER, "p1", reason="lost")
+    events += on_call.skip(saga(*events), Step.DELIVER, "p1", reason="lost", payment=NOTHING)
     paid = PaymentFacts(attempt=1, authorized=True, captures={"p1": 500})
     reaction = look(events, here(CONFIRMED), allocation=SHIPPED, payment=paid, parcels=(parcel(),))
     assert reaction.order == (OrderCompleted(ORDER_ID),)

@@ -16,6 +16,7 @@ from domain.payment.events import RefundFailed
 from tests.domain.fulfilment.scenes import (
     CAPTURED,
     CONFIRMED,
+    NOTHING,
     SENT,
     SHIPPED,
     TIMING,
@@ -82,7 +83,7 @@ def test_a_refund_of_peoples_that_failed_is_over_once_people_had_it_tried_again(
 
 def test_a_refund_of_peoples_that_failed_is_over_once_they_skip_it_or_the_money_is_gone() -> None:
     failing: dict[str, Any] = {"in_vain": {"manual/1": 20}, "failures": {"manual/1": 1}}
-    skipped = skip(saga(*OVER, *GIVEN_UP), *BY_HAND, reason="paid in cash")
+    skipped = skip(saga(*OVER, *GIVEN_UP), *BY_HAND, reason="paid in cash", payment=NOTHING)
     assert look_at_refund([*OVER, *GIVEN_UP, *skipped], **failing) == Reaction()
     gone = look_at_refund([*OVER, *GIVEN_UP], **failing, charged_back_minor=481)
     assert gone == then(failed(Step.REFUND, "called_off", "manual/1"))

@@ -306,7 +306,7 @@ def test_a_hold_that_people_made_is_not_released_by_a_capture() -> None:
 def test_an_order_whose_money_was_let_go_of_stays_on_hold() -> None:
     order = here(CONFIRMED, OrderHeld(ORDER_ID, HoldReason.CAPTURE_FAILED, None))
     events = [*SENT, stuck(Step.CAPTURE, "refused", "p1")]
-    skipped = [*events, *skip(saga(*events), Step.CAPTURE, "p1", reason="cash")]
+    skipped = [*events, *skip(saga(*events), Step.CAPTURE, "p1", reason="cash", payment=NOTHING)]
     facts: dict[str, Any] = {"allocation": COMMITTED, "parcels": (parcel(quantity=3),)}
     for voided in (False, True):
         payment = replace(AUTHORIZED, held_minor=0 if voided else 500, voided=voided)

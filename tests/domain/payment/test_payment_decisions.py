@@ -298,8 +298,18 @@ def test_a_refund_of_nothing_asks_nobody() -> None:
     ],
 )
 def test_the_payment_status_is_derived(events: tuple[PaymentEvent, ...], status: str) -> None:
-    assert payment_status(after(events)) == status
-    assert payment_status(None) == "none"
+    assert payment_status(after(events), owed_minor=100) == status
+    assert payment_status(None, owed_minor=100) == "none"
+
+
+@pytest.mark.parametrize(
+    ("owed_minor", "status"), [(100, "partially_paid"), (61, "partially_paid"), (60, "paid")]
+)
+def test_where_the_rest_was_let_go_of_it_is_paid_if_no_more_is_owed(
+    owed_minor: int, status: str
+) -> None:
+    payment = given(*AUTHORIZED, *capture("p1", 60), PaymentVoided(ORDER_ID, 40))
+    assert payment_status(payment, owed_minor=owed_minor) == status
 
 
 def test_the_state_survives_a_snapshot() -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from domain.ids import Sku
 from domain.order.events import OrderLine
-from domain.payment.shares import capture_minor, owed_minor, refund_minor, value_minor
+from domain.payment.shares import capture_minor, refund_minor, value_minor
 
 VALUES = st.lists(st.integers(0, 10_000), min_size=1, max_size=8)
 AMOUNT = st.integers(0, 100_000)
@@ -50,11 +50,6 @@ def test_the_value_of_pieces_is_their_price() -> None:
     lines = [OrderLine(1, Sku("A"), "A", 5, 250), OrderLine(2, Sku("B"), "B", 1, 99)]
     assert value_minor(lines, {1: 2, 2: 1}) == 599
     assert value_minor(lines, {}) == 0
-
-
-def test_what_is_owed_is_the_total_less_cancelled_pieces_and_never_negative() -> None:
-    assert owed_minor(total_minor=1_000, cancelled_value_minor=300) == 700
-    assert owed_minor(total_minor=1_000, cancelled_value_minor=1_300) == 0
 
 
 def test_three_equal_parcels_of_a_hundred_are_33_33_and_34() -> None:

@@ -109,13 +109,9 @@ async def test_what_could_not_be_taken_for_a_parcel_that_came_back_is_taken_for_
     ]
 
 
-async def test_what_comes_back_is_worth_what_is_owed_for_it_after_other_lines_were_cancelled(
-    settings: Settings, gateway: Watched, database_url: str
-) -> None:
-    """The discount stays whole: with the other line gone, each of two pieces is worth less."""
-    del gateway
-    lines = [OrderLine(1, A, "A", 2, 500), OrderLine(2, Sku("B"), "B", 1, 1_000)]
-    command = PlaceOrder(
+def half_price(*lines: OrderLine) -> PlaceOrder:
+    """Order these lines at half of their price."""
+    return PlaceOrder(
         customer_id=CustomerId("c-1"),
         external_reference=None,
         personal=PersonalData("Ada", "ada@example.com", None, Address("GB"), "tok_visa"),
@@ -123,10 +119,17 @@ async def test_what_comes_back_is_worth_what_is_owed_for_it_after_other_lines_we
         lines=lines,
         shipping_minor=0,
         tax_minor=0,
-        discount_minor=500,
+        discount_minor=sum(line.quantity * line.unit_price_minor for line in lines) // 2,
         payment=PaymentMethod.TOKEN,
         fulfilled_here=True,
     )
+
+
+async def test_what_comes_back_is_worth_what_was_taken_for_it_after_other_lines_were_cancelled(
+    settings: Settings, gateway: Watched, database_url: str
+) -> None:
+    del gateway
+    command = half_price(OrderLine(1, A, "A", 2, 500), OrderLine(2, Sku("B"), "B", 1, 1_000))
     async with open_town(settings) as town:
         await stock(town.ports, A=9, B=9)
         order = (await place_order(command, asks(), town.ports)).order_id
@@ -136,15 +139,34 @@ async def test_what_comes_back_is_worth_what_is_owed_for_it_after_other_lines_we
         off = CancelOrder(order, reason="no", lines=[LineToCancel(Sku("B"), 1)])
         await cancel_order(off, asks(), town.ports)
         await town.rest()
-        await receive(town, order, 1)
+        assert await ledger(database_url, "captured_minor, refunded_minor") == [
+            {"captured_minor": 500, "refunded_minor": 0}
+        ]
+        for kept in (250, 0):
+            await receive(town, order, 1)
+            await town.rest()
+            [one] = await ledger(database_url, "captured_minor - refunded_minor AS kept")
+            assert one["kept"] == kept
+        assert await agree(town, database_url) == {"completed": 1}
+
+
+async def test_whoever_cancels_half_of_an_order_pays_half_of_it(
+    settings: Settings, gateway: Watched, database_url: str
+) -> None:
+    del gateway
+    async with open_town(settings) as town:
+        await stock(town.ports, A=10)
+        command = half_price(OrderLine(1, A, "A", 10, 1_000))
+        order = (await place_order(command, asks(), town.ports)).order_id
         await town.rest()
-        [one] = await ledger(database_url, "captured_minor - refunded_minor AS kept")
-        assert one["kept"] == 250
-        await receive(town, order, 1)
+        off = CancelOrder(order, reason="no", lines=[LineToCancel(A, 5)])
+        await cancel_order(off, asks(), town.ports)
+        await town.deliver(order, await town.send(order, [LineRequest(A, 5)]))
         await town.rest()
         assert await agree(town, database_url) == {"completed": 1}
-    [one] = await ledger(database_url, "captured_minor - refunded_minor AS kept")
-    assert one["kept"] == 0
+    assert await ledger(database_url, "captured_minor, refunded_minor") == [
+        {"captured_minor": 2_500, "refunded_minor": 0}
+    ]
 
 
 async def test_a_crash_between_the_provider_and_the_log_moves_no_money_twice(

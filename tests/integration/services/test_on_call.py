@@ -15,7 +15,7 @@ from commands.inventory import allocate
 from commands.inventory.stock import load_items, receive_stock
 from commands.order.cancel import CancelOrder, cancel_order
 from commands.payment.refund import AskRefund, ask_refund
-from domain.fulfilment.events import FulfilmentStuck, Step
+from domain.fulfilment.events import FulfilmentStepStarted, FulfilmentStuck, Step
 from domain.ids import OrderId, ShipmentId
 from domain.inventory.location import MAIN
 from domain.order.decisions import LineToCancel
@@ -234,6 +234,29 @@ async def test_a_refund_by_hand_that_failed_is_listed_until_it_comes_through_or_
     assert refunded == [100, 0]
     show_in_redis(orders, settings)
     assert (await saga("list", "--stuck")).stdout == "nothing is stuck\n"
+
+
+async def test_money_that_the_provider_may_move_yet_is_not_left_out_until_it_has_answered(
+    town: Town,
+) -> None:
+    order = await place(town.ports, "tok_visa", A=1)
+    await town.rest()
+    await town.deliver(order, await town.send(order, [LineRequest(A, 1)]))
+    await town.rest()
+    answer = await ask_refund(AskRefund(order, 100, "GBP", "sorry"), asks(), town.ports)
+    refund, file = str(answer.body["refund_id"]), await town.file(order)
+    asked = FulfilmentStepStarted(order, Step.REFUND, refund, 1, datetime.now(UTC))
+    unanswered = FulfilmentStuck(order, Step.REFUND, refund, "no_answer")
+    await store_reaction(file, [(file.fulfilment, [asked, unanswered])], asks(), town.ports)
+    left = await saga("skip", str(order), "refund", "--reason", "paid in cash")
+    assert left.exit_code == 1
+    assert left.stderr.startswith("the provider may have done it, or do it yet: `saga retry` asks")
+    assert (await saga("retry", str(order), "refund")).exit_code == 0
+    await town.rest()
+    assert (await town.file(order)).facts.payment.refunds[refund] == 100
+    assert (await saga("skip", str(order), "refund", "--reason", "x")).stderr == (
+        "refund is not stuck\n"
+    )
 
 
 async def test_what_secures_an_order_is_not_left_out_and_nonsense_is_refused(town: Town) -> None:
