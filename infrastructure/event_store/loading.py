@@ -8,7 +8,10 @@ stream is folded from its beginning. Personal data stays sealed, as no decision 
 from collections import OrderedDict
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from itertools import islice
+from typing import Any, Protocol, TypeAlias, TypeVar
+
+import psycopg
 
 from commands.ports import Stream, StreamUnreadableError
 from domain.aggregate import Aggregate
@@ -17,6 +20,7 @@ from infrastructure.event_store import snapshots
 from infrastructure.event_store.mapper import EventMapper, LogEntry, event_hash
 from infrastructure.event_store.recorder import ENTRIES_OF_STREAM, log_entry
 from infrastructure.event_store.snapshots import Snapshots
+from infrastructure.gathered import Gathered
 from infrastructure.postgres.packed_arrays import pack
 
 S = TypeVar("S")
@@ -25,6 +29,13 @@ REMEMBERED = 4_096
 """Streams; of these the ones that were loaded last. A state takes a few kilobytes ..."""
 MOST_BYTES = 32 * 1024 * 1024
 """... and up to megabytes: so many bytes of snapshots and events may stand behind all states."""
+LOADS_AT_ONCE = 64
+"""Loads in one round trip; one may be of hundreds of streams."""
+
+_Wanted: TypeAlias = Sequence[tuple[StreamId, str, int]]
+"""Streams, the name of each one's aggregate, and the version that its events are wanted from."""
+_Rows: TypeAlias = Sequence[Sequence[dict[str, Any]]]
+"""What the log has of each."""
 
 
 class Read(Protocol):
@@ -56,6 +67,7 @@ class StreamLoader:
         self._read = read
         self._mapper = mapper
         self._kept = kept
+        self._trips = Gathered(self._read_loads, most_keys=LOADS_AT_ONCE)
         self._known: OrderedDict[tuple[StreamId, str], _Known] = OrderedDict()
         self._size = 0
 
@@ -64,23 +76,42 @@ class StreamLoader:
     ) -> Sequence[Stream[Any]]:
         """Load streams in one round trip, and keep a snapshot of those that were long.
 
-        One that is named twice is loaded once: its rows must not come twice.
+        Whoever loads while a round trip is under way shares the next one.
         """
-        distinct = dict(wanted)
-        known = [self._known.get((stream, one.name)) for stream, one in distinct.items()]
+        known = [self._known.get((stream, aggregate.name)) for stream, aggregate in wanted]
+        found = await self._trips.get(
+            [
+                (stream, aggregate.name, 0 if one is None else one.stream.version)
+                for (stream, aggregate), one in zip(wanted, known, strict=True)
+            ]
+        )
+        if isinstance(found, psycopg.DataError):
+            raise found
+        return [
+            await self._load(stream, aggregate, rows, one)
+            for (stream, aggregate), rows, one in zip(wanted, found, known, strict=True)
+        ]
+
+    async def _read_loads(self, loads: Sequence[_Wanted]) -> Sequence[_Rows | psycopg.DataError]:
+        try:
+            rows = iter(await self._read_streams([stream for load in loads for stream in load]))
+        except psycopg.DataError as error:
+            # What is no name, or no text, fails only who has asked for it.
+            if len(loads) == 1:
+                return [error]
+            return [found for load in loads for found in await self._read_loads([load])]
+        return [list(islice(rows, len(load))) for load in loads]
+
+    async def _read_streams(self, wanted: _Wanted) -> _Rows:
         names = {
-            "streams": pack("text", list(distinct)),
-            "aggregates": pack("text", [aggregate.name for aggregate in distinct.values()]),
-            "known": pack("bigint", [0 if one is None else one.stream.version for one in known]),
+            "streams": pack("text", [stream for stream, _, _ in wanted]),
+            "aggregates": pack("text", [aggregate for _, aggregate, _ in wanted]),
+            "known": pack("bigint", [known for _, _, known in wanted]),
         }
-        found: dict[StreamId, list[dict[str, Any]]] = {stream: [] for stream in distinct}
+        found: list[list[dict[str, Any]]] = [[] for _ in wanted]
         for row in await self._read(snapshots.LOAD, names):
-            found[row["originator_id"]].append(row)
-        loaded = {
-            stream: await self._load(stream, aggregate, found[stream], one)
-            for (stream, aggregate), one in zip(distinct.items(), known, strict=True)
-        }
-        return [loaded[stream] for stream, _ in wanted]
+            found[row["number"] - 1].append(row)
+        return found
 
     async def _load(
         self,

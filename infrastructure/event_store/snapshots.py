@@ -21,26 +21,24 @@ from infrastructure.event_store.mapper import LogEntry, event_hash
 EVERY = 100
 """Events read behind a snapshot (or the beginning) before a new one is taken."""
 
-# By stream, from a known version on, or from its newest snapshot of the wanted name: that event and
-# all that follow.
+# For each of the wanted streams, which are numbered from 1 on: from a known version on, or from its
+# newest snapshot of the wanted name, that event and all that follow.
 LOAD = """
-WITH kept AS (
-    SELECT s.originator_id, s.originator_version, s.mac, s.state
-    FROM unnest(%(streams)s::text[], %(aggregates)s::text[], %(known)s::bigint[])
-         AS w (stream, aggregate, known)
-    JOIN snapshots s ON s.originator_id = w.stream AND s.aggregate = w.aggregate AND w.known = 0
-    JOIN events USING (originator_id, originator_version))
-SELECT e.notification_id, e.originator_id, e.originator_version, e.topic, e.state, e.recorded_at,
-       e.order_id, e.kept_mac, e.kept
-FROM unnest(%(streams)s::text[], %(known)s::bigint[]) AS w (stream, known)
-LEFT JOIN kept k ON k.originator_id = w.stream
+SELECT w.number, e.notification_id, e.originator_id, e.originator_version, e.topic, e.state,
+       e.recorded_at, e.order_id,
+       CASE WHEN e.originator_version = k.originator_version THEN k.mac END AS kept_mac,
+       CASE WHEN e.originator_version = k.originator_version THEN k.state END AS kept
+FROM unnest(%(streams)s::text[], %(aggregates)s::text[], %(known)s::bigint[])
+     WITH ORDINALITY AS w (stream, aggregate, known, number)
+LEFT JOIN LATERAL (
+    SELECT s.originator_version, s.mac, s.state
+    FROM snapshots s JOIN events USING (originator_id, originator_version)
+    WHERE s.originator_id = w.stream AND s.aggregate = w.aggregate AND w.known = 0
+    OFFSET 0) k ON true
 CROSS JOIN LATERAL (
-    SELECT e.*, CASE WHEN e.originator_version = k.originator_version THEN k.mac END AS kept_mac,
-           CASE WHEN e.originator_version = k.originator_version THEN k.state END AS kept
-    FROM events e
-    WHERE e.originator_id = w.stream
-      AND e.originator_version >= greatest(k.originator_version, w.known)
-    ORDER BY e.originator_version
+    SELECT * FROM events
+    WHERE originator_id = w.stream AND originator_version >= greatest(k.originator_version, w.known)
+    ORDER BY originator_version
     OFFSET 0) e
 """
 KEEP = """

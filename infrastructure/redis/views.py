@@ -18,8 +18,8 @@ from domain.errors import DomainError, UnavailableError
 from domain.ids import CustomerId, OrderId
 from infrastructure.event_store.bounded_reads import BoundedReads
 from infrastructure.event_store.order_reader import OrderReader
+from infrastructure.gathered import Gathered
 from infrastructure.redis import layout
-from infrastructure.redis.gathered import GatheredGets
 from infrastructure.redis.layout import ShownDocument
 from infrastructure.redis.live_reads import LiveReads
 from infrastructure.redis.order_lists import OrderLists
@@ -62,7 +62,7 @@ class RedisOrderViews:
         self._apply = client.register_script(script("apply"))
         self._live = LiveReads(client, partitions)
         self._lists = OrderLists(client, self._live)
-        self._gets = GatheredGets(self._live.get_documents)
+        self._gets = Gathered(self._live.get_documents)
         self._fed: dict[int, tuple[int, ...]] = {}
         # A new process can't know what others have answered: it begins as after an outage.
         self._lost = True

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from infrastructure.redis.gathered import MOST_KEYS, GatheredGets
+from infrastructure.gathered import MOST_KEYS, Gathered
 
 
 class Store:
@@ -28,14 +28,14 @@ class Store:
 
 async def test_keys_asked_for_in_one_turn_make_one_trip() -> None:
     store = Store()
-    gets = GatheredGets(store.get_all)
+    gets = Gathered(store.get_all)
     assert await asyncio.gather(*map(gets.get, "abc")) == [b"olda", b"oldb", b"oldc"]
     assert store.trips == [["a", "b", "c"]]
 
 
 async def test_who_asks_during_a_trip_gets_what_is_there_after_it() -> None:
     store = Store()
-    gets = GatheredGets(store.get_all)
+    gets = Gathered(store.get_all)
     store.answers.clear()
     first = gets.get("a")
     await asyncio.sleep(0.01)
@@ -48,14 +48,14 @@ async def test_who_asks_during_a_trip_gets_what_is_there_after_it() -> None:
 
 async def test_a_trip_is_bounded() -> None:
     store = Store()
-    gets = GatheredGets(store.get_all)
+    gets = Gathered(store.get_all)
     await asyncio.gather(*(gets.get(str(n)) for n in range(MOST_KEYS + 1)))
     assert [len(trip) for trip in store.trips] == [MOST_KEYS, 1]
 
 
 async def test_a_fault_is_everybodys_who_waits_and_nobodys_after() -> None:
     store = Store()
-    gets = GatheredGets(store.get_all)
+    gets = Gathered(store.get_all)
     store.value = b"broken"
     store.answers.clear()
     first = gets.get("a")
@@ -72,7 +72,7 @@ async def test_a_fault_is_everybodys_who_waits_and_nobodys_after() -> None:
 
 async def test_a_caller_who_has_gone_is_nobodys_trouble() -> None:
     store = Store()
-    gets = GatheredGets(store.get_all)
+    gets = Gathered(store.get_all)
     gone, stays = gets.get("a"), gets.get("b")
     gone.cancel()
     assert await stays == b"oldb"

@@ -1,13 +1,15 @@
 """What a process remembers of streams: never more than the log has, and never other than it."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from unittest import mock
 
 import psycopg
 import pytest
 
 from commands.order.place import place_order
-from commands.ports import Ports
-from domain.ids import order_stream
+from commands.ports import Ports, Stream
+from domain.ids import StreamId, order_stream
 from domain.order.events import OrderEvent
 from domain.order.state import ORDER
 from infrastructure.composition import RandomNames, SystemClock
@@ -47,6 +49,22 @@ async def test_only_what_is_new_is_folded_also_where_another_process_has_written
     assert await ours.store.load(stream, counted(folded)) == loaded
     assert folded == []
     await cancel_pieces(ours, placed.order_id, 1)  # at the right version, chained to the right hash
+
+
+async def test_loads_that_come_together_share_a_round_trip_and_fail_each_alone(
+    stores: tuple[PostgresEventStore, PostgresEventStore],
+) -> None:
+    ours = Ports(stores[0], SystemClock(), RandomNames())
+    orders = [(await place_order(order(), request(key), ours)).order_id for key in "abcde"]
+    with mock.patch.object(stores[0]._loader, "_read", wraps=stores[0]._loader._read) as reads:
+        loads = [ours.store.load(order_stream(one), ORDER) for one in orders]
+        no_name = ours.store.load(StreamId("order-\ud800"), ORDER)
+        *loaded, refused = await asyncio.gather(*loads, no_name, return_exceptions=True)
+    assert isinstance(refused, psycopg.DataError)
+    states = [one.state for one in loaded if isinstance(one, Stream)]
+    assert [state.order_id for state in states if state is not None] == orders
+    assert reads.call_count <= len(orders)
+    assert len(await ours.store.load_all([(order_stream(one), ORDER) for one in orders])) == 5
 
 
 async def test_a_stream_that_is_named_twice_is_folded_once(

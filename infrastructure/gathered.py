@@ -1,4 +1,4 @@
-"""Reads of single keys that come at the same time, in one round trip.
+"""Reads of single things that are asked for at the same time, in one round trip.
 
 While one trip is under way, the next gathers: no timer, and nobody waits for a second caller.
 """
@@ -10,22 +10,30 @@ from typing import Generic, TypeVar
 MOST_KEYS = 256
 
 K = TypeVar("K")
+V = TypeVar("V")
 
 
-class GatheredGets(Generic[K]):
-    """Attributes: get_all: fetches several keys in one round trip, in their order."""
+class Gathered(Generic[K, V]):
+    """Gathers reads."""
 
-    def __init__(self, get_all: Callable[[Sequence[K]], Awaitable[Sequence[bytes | None]]]) -> None:
+    def __init__(
+        self,
+        get_all: Callable[[Sequence[K]], Awaitable[Sequence[V]]],
+        *,
+        most_keys: int = MOST_KEYS,
+    ) -> None:
+        """Take what fetches several keys in one trip, in their order; and how many at most."""
         self._get_all = get_all
-        self._waiting: list[tuple[K, asyncio.Future[bytes | None]]] = []
+        self._most_keys = most_keys
+        self._waiting: list[tuple[K, asyncio.Future[V]]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._trips: asyncio.Task[None] | None = None
 
-    def get(self, key: K) -> "asyncio.Future[bytes | None]":
+    def get(self, key: K) -> "asyncio.Future[V]":
         """Get one key. Its future raises what `get_all` raised."""
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
-        future: asyncio.Future[bytes | None] = self._loop.create_future()
+        future: asyncio.Future[V] = self._loop.create_future()
         self._waiting.append((key, future))
         if self._trips is None:
             self._trips = self._loop.create_task(self._travel())
@@ -34,12 +42,15 @@ class GatheredGets(Generic[K]):
     async def _travel(self) -> None:
         try:
             while self._waiting:
-                batch, self._waiting = self._waiting[:MOST_KEYS], self._waiting[MOST_KEYS:]
+                batch, self._waiting = (
+                    self._waiting[: self._most_keys],
+                    self._waiting[self._most_keys :],
+                )
                 await self._trip(batch)
         finally:
             self._trips = None
 
-    async def _trip(self, batch: "list[tuple[K, asyncio.Future[bytes | None]]]") -> None:
+    async def _trip(self, batch: "list[tuple[K, asyncio.Future[V]]]") -> None:
         try:
             values = await self._get_all([key for key, _ in batch])
         except asyncio.CancelledError:
