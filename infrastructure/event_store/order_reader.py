@@ -70,6 +70,25 @@ class OrderReader:
         """
         return forgotten(self.open(self.entries(order_id), open_sealed=open_sealed))
 
+    def events_of(
+        self, order_ids: Sequence[OrderId]
+    ) -> Mapping[OrderId, Sequence[Recorded[DomainEvent]] | UnreadableEventError]:
+        """Read every event of several orders, as `events` does, in one round trip.
+
+        Raises UnavailableError. Where an event can't be read, that is told for its order alone.
+        """
+        entries = self.entries_of(order_ids)
+        found: dict[OrderId, list[Recorded[DomainEvent]]] = {one: [] for one in order_ids}
+        unreadable: dict[OrderId, UnreadableEventError] = {}
+        for entry, opened in zip(entries, self.open_each(entries), strict=True):
+            if entry.order_id is None:
+                continue
+            if isinstance(opened, UnreadableEventError):
+                unreadable.setdefault(entry.order_id, opened)
+            else:
+                found[entry.order_id].append(opened)
+        return {one: unreadable.get(one) or forgotten(events) for one, events in found.items()}
+
     def entries(self, order_id: OrderId) -> Sequence[LogEntry]:
         """Read every event of an order as it is stored. Raises UnavailableError."""
         return self.entries_of([order_id])

@@ -16,6 +16,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from domain.errors import UnavailableError
 from domain.ids import OrderId
+from infrastructure.gathered import Gathered
 from infrastructure.postgres.deadline import deadline
 
 WITHIN_S = 5.0
@@ -48,7 +49,11 @@ RETURNING t.queue, t.key, t.order_id, t.due_at, t.tries, t.problem
 # What was taken is only its taker's: not where the lease has run out and somebody else has it,
 # nor where somebody has asked for it since.
 _TAKEN = "queue = %(queue)s AND key = %(key)s AND tries = %(tries)s AND due_at = %(due_at)s"
-DONE = f"DELETE FROM tasks WHERE {_TAKEN}"  # noqa: S608 - a constant of ours
+DONE = """
+DELETE FROM tasks t USING unnest(%s::text[], %s::text[], %s::int[], %s::timestamptz[])
+    AS taken (queue, key, tries, due_at)
+WHERE (t.queue, t.key, t.tries, t.due_at) = (taken.queue, taken.key, taken.tries, taken.due_at)
+"""
 AGAIN = f"UPDATE tasks SET due_at = %(again_at)s, tries = 0, problem = NULL WHERE {_TAKEN}"  # noqa: S608
 PUT_OFF = f"""
 UPDATE tasks SET due_at = clock_timestamp() + make_interval(secs => %(seconds)s),
@@ -83,6 +88,7 @@ class Tasks:
 
     def __init__(self, pool: AsyncConnectionPool[psycopg.AsyncConnection[Any]]) -> None:
         self._pool = pool
+        self._ends = Gathered(self._remove)
 
     async def put(self, queue: str, tasks: Collection[tuple[str, OrderId, datetime]]) -> None:
         """Add (key, order, due at); one whose key is there already is left as it is."""
@@ -107,7 +113,7 @@ class Tasks:
 
     async def done(self, task: Task) -> None:
         """Remove a taken task; nothing, if it is somebody else's by now."""
-        await self._run(DONE, _taken(task))
+        await self._ends.get(task)
 
     async def again(self, task: Task, due_at: datetime) -> None:
         """Have a taken task come due at another time, as if it had never been tried."""
@@ -130,6 +136,11 @@ class Tasks:
         """List tasks that were tried so often in vain, the oldest first."""
         query = f"{LIST} WHERE tries >= %s AND problem IS NOT NULL ORDER BY due_at LIMIT %s"
         return await self._run(query, [tries, limit])
+
+    async def _remove(self, tasks: Sequence[Task]) -> Sequence[None]:
+        taken = [(one.queue, one.key, one.tries, one.due_at) for one in tasks]
+        await self._run(DONE, [list(column) for column in zip(*taken, strict=True)])
+        return [None] * len(tasks)
 
     async def _run(self, query: str, values: Any) -> Sequence[Task]:
         try:

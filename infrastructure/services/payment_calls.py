@@ -6,7 +6,7 @@ none is made twice at once.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from math import ldexp
@@ -17,9 +17,12 @@ from prometheus_client import Counter
 from commands.payment.calls import Asked, NotYetError, make_call
 from commands.payment.gateway import GatewayUnknownError, PaymentGateway
 from commands.ports import StreamUnreadableError
+from domain.envelope import Envelope
 from domain.errors import DomainError, UnavailableError
+from domain.events import DomainEvent
 from domain.ids import OrderId, payment_stream
 from domain.order.events import OrderPlaced
+from domain.payment.events import PaymentEvent
 from domain.payment.open_calls import Authorize, Call, open_calls
 from domain.payment.state import PAYMENT, Outcome, Payment
 from infrastructure.event_store.order_reader import OrderReader, UnreadableEventError
@@ -27,16 +30,19 @@ from infrastructure.postgres import tasks as tasks_table
 from infrastructure.postgres.tasks import Task
 from infrastructure.services.faults import note
 from infrastructure.services.run import Parts
+from projections.order.past import Events
 
 CALLS = "payment.calls"
 AT_ONCE = 32
 """Calls that are under way at one time."""
 CALL_WITHIN_S = 30.0
-"""A call with all that is read before it and stored after it, but for its task."""
+"""A call with what is stored after it, but for its task."""
+READ_WITHIN_S = 5.0
+"""What calls need to know of their orders."""
 POOL_WITHIN_S = 5.0
-LEASE_S = CALL_WITHIN_S + 2 * (POOL_WITHIN_S + tasks_table.WITHIN_S)
-"""The call, and the two statements that take its task and end it: then whoever had it is dead, and
-somebody else asks what came of it."""
+LEASE_S = READ_WITHIN_S + CALL_WITHIN_S + 2 * (POOL_WITHIN_S + tasks_table.WITHIN_S)
+"""The reading, the call, and the two statements that take its task and end it: then whoever had it
+is dead, and somebody else asks what came of it."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 2.0, 300.0
 
 _log = structlog.get_logger(__name__)
@@ -90,21 +96,39 @@ class Calls:
         due = await self._tasks.take(CALLS, lease_s=LEASE_S, limit=room) if room else ()
         # One whose lease has run out while it is under way here is left to run out once more.
         begun = [task for task in due if task.key not in self._under_way]
+        orders = await self._read({task.order_id for task in begun}) if begun else {}
         for task in begun:
             self._under_way.add(task.key)
-            call = self._group.create_task(self._make(task), name=f"{CALLS}/{task.key}")
+            making = self._make(task, orders[task.order_id])
+            call = self._group.create_task(making, name=f"{CALLS}/{task.key}")
             call.add_done_callback(partial(self._end, task.key))
         return len(begun)
+
+    async def _go_on(self, order_id: OrderId, calls: Sequence[Call]) -> None:
+        """Have the calls made that this one's answer opened, such as a void that waited for it."""
+        if calls:
+            now = datetime.now(UTC)
+            await self._tasks.put(CALLS, [(_key(order_id, one), order_id, now) for one in calls])
+            self.news.set()
+
+    async def _read(
+        self, order_ids: Collection[OrderId]
+    ) -> Mapping[OrderId, Events | UnreadableEventError]:
+        try:
+            async with asyncio.timeout(READ_WITHIN_S):
+                return await asyncio.to_thread(self._reader.events_of, list(order_ids))
+        except TimeoutError as error:
+            raise UnavailableError("postgres", f"no answer in {READ_WITHIN_S:.0f} s") from error
 
     def _end(self, key: str, _call: asyncio.Task[None]) -> None:
         if len(self._under_way) == AT_ONCE:
             self.news.set()
         self._under_way.remove(key)
 
-    async def _make(self, task: Task) -> None:
+    async def _make(self, task: Task, events: Events | UnreadableEventError) -> None:
         try:
             async with asyncio.timeout(CALL_WITHIN_S):
-                problem = await self._call(task)
+                problem = await self._call(task, events)
         except NotYetError:
             await self._tasks.put_off(task, seconds=pause_s(task.tries), problem=None)
             return
@@ -120,20 +144,25 @@ class Calls:
         else:
             await self._tasks.put_off(task, seconds=pause_s(task.tries), problem=problem)
 
-    async def _call(self, task: Task) -> str | None:
+    async def _call(self, task: Task, events: Events | UnreadableEventError) -> str | None:
         """Make a call that is still open; give what went wrong, if it is to be made again.
 
         Raises NotYetError: nothing did, and it is to be made again.
         """
+        if isinstance(events, UnreadableEventError):
+            return str(events)
         try:
-            payment = (await self._ports.store.load(payment_stream(task.order_id), PAYMENT)).state
+            ours = [one for one in events if one.stream == payment_stream(task.order_id)]
+            payment = PAYMENT.after(
+                None, [one.event for one in ours if isinstance(one.event, PaymentEvent)]
+            )
             of_task = (one for one in open_calls(payment) if _key(task.order_id, one) == task.key)
             call = next(of_task, None)
             if call is None or payment is None:
                 return None
-            asked = await asyncio.to_thread(self._asked, task, call)
+            asked = _asked(task, call, placed=events[0].event, oldest=ours[0].envelope)
             after = await make_call(asked, payment, self._gateway, self._ports)
-        except (UnreadableEventError, StreamUnreadableError) as error:
+        except StreamUnreadableError as error:
             return str(error)
         except GatewayUnknownError as error:
             return _unknown(task, error)
@@ -142,27 +171,23 @@ class Calls:
             _log.error("payment_call_refused", call=task.key, code=error.code)
             return f"{error.code}: {error.detail}"
         _calls.labels("answered").inc()
+        await self._go_on(task.order_id, [one for one in open_calls(after) if one != call])
         # It may wait for its customer now; then the provider is asked from time to time.
         if isinstance(call, Authorize) and call in open_calls(after):
             raise NotYetError("the customer has not confirmed it with their bank yet")
         return None
 
-    def _asked(self, task: Task, call: Call) -> Asked:
-        """Collect what a call needs from the order's events, with its token opened."""
-        events = self._reader.events(task.order_id)
-        placed = events[0].event
-        token = placed.personal.payment_token if isinstance(placed, OrderPlaced) else None
-        # The oldest event of the stream bounds from when on the provider may know of it.
-        ours = [one for one in events if one.stream == payment_stream(task.order_id)]
-        envelope = ours[0].envelope
-        return Asked(
-            order_id=task.order_id,
-            call=call,
-            again=task.tries > 1,
-            token=token,
-            asked_at=envelope.occurred_at,
-            correlation_id=envelope.correlation_id,
-        )
+
+def _asked(task: Task, call: Call, *, placed: DomainEvent, oldest: Envelope) -> Asked:
+    """Collect what a call needs; the payment's oldest event bounds since when it may be known."""
+    return Asked(
+        order_id=task.order_id,
+        call=call,
+        again=task.tries > 1,
+        token=placed.personal.payment_token if isinstance(placed, OrderPlaced) else None,
+        asked_at=oldest.occurred_at,
+        correlation_id=oldest.correlation_id,
+    )
 
 
 def _waits_in_vain(payment: Payment) -> bool:

@@ -1,5 +1,6 @@
 """The payment service on a real database and the sandbox's ledger: each odd way that money goes."""
 
+import asyncio
 from typing import Any
 
 import psycopg
@@ -8,7 +9,7 @@ import pytest
 from commands.order.cancel import CancelOrder, cancel_order
 from commands.order.change import Target
 from commands.order.hold import hold_order, release_hold
-from commands.payment.gateway import GatewayUnknownError
+from commands.payment.gateway import AuthorizationRecord, GatewayUnknownError
 from commands.payment.webhook import record_provider_event
 from domain.envelope import Role
 from domain.errors import DomainError
@@ -156,6 +157,38 @@ async def test_whom_nobody_waits_for_any_more_can_not_confirm_with_their_bank(
     assert await ledger(database_url, "status, released_minor") == [
         {"status": "released", "released_minor": 0}
     ]
+
+
+async def test_a_void_that_waited_for_an_answer_is_asked_for_once_that_has_come(
+    settings: Settings, gateway: Watched, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a replay would find it, and change the document of an order that is over."""
+    look_up, answers = gateway.sandbox.look_up, asyncio.Event()
+
+    async def answer_late(**what: Any) -> AuthorizationRecord | None:
+        await answers.wait()
+        return await look_up(**what)
+
+    async with open_town(settings) as town:
+        town.patient = False
+        await stock(town.ports, A=5)
+        order = await place(town.ports, "tok_authenticationRequired", A=1)
+
+        async def waits() -> bool:
+            state = (await town.file(order)).payment.state
+            return state is not None and state.attempts[1].outcome is Outcome.ACTION_REQUIRED
+
+        await town.until(waits)
+        monkeypatch.setattr(gateway.sandbox, "look_up", answer_late)
+        await cancel_order(CancelOrder(order, reason="no"), asks(), town.ports)
+        for _ in range(10):
+            await town.round()
+        assert (await payment(town, order)).closed
+        answers.set()
+        town.patient = True
+        await town.rest()
+        assert await agree(town, database_url) == {"cancelled": 1}
+        assert (await payment(town, order)).voided_minor == 0
 
 
 async def test_an_order_that_is_called_off_before_it_is_paid_asks_nobody_and_is_not_paid(
