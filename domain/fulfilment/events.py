@@ -89,7 +89,7 @@ class FulfilmentStepFailed:
 
 @dataclass(frozen=True, slots=True)
 class FulfilmentStepTimedOut:
-    """The time of a step ran out, or the pause after it, by the database's clock."""
+    """The time of a step ran out, or the pause after it, by the clock of who looked."""
 
     order_id: OrderId
     step: Step

@@ -32,7 +32,7 @@ _OUTCOME_UNKNOWN = (NO_ANSWER, NO_SCAN)
 
 
 def time_out(saga: Fulfilment, *, now: datetime) -> tuple[FulfilmentEvent, ...]:
-    """Note whose time has run out, by the database's clock, each once.
+    """Note whose time has run out, by the clock of who looks, each once.
 
     Nothing, for a timer that comes too early, twice, or after the saga has moved on.
     """

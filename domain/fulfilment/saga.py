@@ -62,7 +62,7 @@ def react(
 ) -> Reaction:
     """Find all that follows from where things stand; `saga` is None before its first event.
 
-    `now` is the database's clock. Only due times are counted from it: that one was reached is
+    `now` is by the clock of who looks. Only due times are counted from it: that one was reached is
     an event (`on_call.time_out`).
     """
     if not order.fulfilled_here:

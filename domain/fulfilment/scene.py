@@ -13,7 +13,7 @@ from domain.order.state import Order
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """Attributes: now: by the database's clock; only due times are counted from it."""
+    """Attributes: now: by the clock of who looks; only due times are counted from it."""
 
     order: Order
     saga: Fulfilment

@@ -54,7 +54,12 @@ DELETE FROM tasks t USING unnest(%s::text[], %s::text[], %s::int[], %s::timestam
     AS taken (queue, key, tries, due_at)
 WHERE (t.queue, t.key, t.tries, t.due_at) = (taken.queue, taken.key, taken.tries, taken.due_at)
 """
-AGAIN = f"UPDATE tasks SET due_at = %(again_at)s, tries = 0, problem = NULL WHERE {_TAKEN}"  # noqa: S608
+# By its taker's clock it may not be due yet; were that behind, it would be taken again and again.
+AGAIN = f"""
+UPDATE tasks SET due_at = greatest(%(again_at)s, clock_timestamp() + interval '0.1 s'),
+                 tries = 0, problem = NULL
+WHERE {_TAKEN}
+"""  # noqa: S608
 PUT_OFF = f"""
 UPDATE tasks SET due_at = clock_timestamp() + make_interval(secs => %(seconds)s),
                  problem = %(problem)s

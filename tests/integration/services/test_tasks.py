@@ -130,3 +130,13 @@ async def test_set_anew_it_is_as_if_it_had_never_been_tried(tasks: Tasks) -> Non
     await tasks.again(taken, FUTURE)
     [after] = await tasks.of_order(ORDER)
     assert (after.due_at, after.tries, after.problem) == (FUTURE, 0, None)
+
+
+async def test_who_thinks_by_a_clock_that_is_behind_is_not_given_it_again_and_again(
+    tasks: Tasks,
+) -> None:
+    await tasks.put(QUEUE, [("a", ORDER, PAST)])
+    [taken] = await tasks.take(QUEUE, lease_s=LONG_S, limit=1)
+    await tasks.again(taken, PAST)
+    [after] = await tasks.of_order(ORDER)
+    assert after.due_at > PAST + timedelta(hours=1)
