@@ -29,6 +29,7 @@ def history(
     """Show who changed an order, when and why, and what changed; from the event store."""
     from infrastructure import composition
     from infrastructure.settings import StoreSettings
+    from projections.order.history import as_json as history_values
     from projections.order.history import history_page
 
     load_environment()
@@ -37,7 +38,7 @@ def history(
     if page is None:
         fail(f"there is no order {order}")
     for item in page.items:
-        typer.echo(_json(item) if as_json else "\n".join(_lines(item)))
+        typer.echo(_json(history_values(item)) if as_json else "\n".join(_lines(item)))
 
 
 def _lines(item: "HistoryItem") -> Iterator[str]:

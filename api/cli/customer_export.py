@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from domain.ids import OrderId
     from infrastructure.event_store.customers import Customer
     from infrastructure.event_store.order_reader import OrderReader
+    from projections.order.document import OrderDocument
+    from projections.ports import OrderHistoryPage
 
 
 def register(app: typer.Typer) -> None:
@@ -91,13 +93,13 @@ def document(
         written = 0
         for index, order_id in enumerate(orders):
             try:
-                order = _order(order_id, reader)
+                folded, page = _read(order_id, reader)
             except UnavailableError:
                 raise
             except Exception as error:  # noqa: BLE001 - all else is bytes and pure functions: the order
                 missing[order_id] = _why(error)
             else:
-                yield (b"," if written else b"") + order
+                yield (b"," if written else b"") + _written(folded, page)
                 written += 1
             tell("exporting", index + 1, len(orders))
     left_out = [{"order_id": str(one), "why": why} for one, why in missing.items()]
@@ -111,7 +113,7 @@ def _why(error: Exception) -> str:
     return str(error) if isinstance(error, UnreadableEventError) else type(error).__name__
 
 
-def _order(order_id: "OrderId", reader: "OrderReader") -> bytes:
+def _read(order_id: "OrderId", reader: "OrderReader") -> "tuple[OrderDocument, OrderHistoryPage]":
     from projections.order.document import fold
     from projections.order.history import history_page
 
@@ -119,5 +121,22 @@ def _order(order_id: "OrderId", reader: "OrderReader") -> bytes:
     folded, page = fold(events), history_page(events)
     if folded is None or page is None:
         raise AssertionError(f"{order_id} is in the log and has no events")
-    order = {"document": folded.body, "history": page.items}
-    return orjson.dumps(order, option=orjson.OPT_UTC_Z)
+    return folded, page
+
+
+def _written(folded: "OrderDocument", page: "OrderHistoryPage") -> bytes:
+    """Write an order as its customer may see it: as over HTTP, without staff's names and words."""
+    from api.order.for_customers import shown_actor, shown_body, shown_changes, shown_words
+    from domain.envelope import Actor, Role
+    from infrastructure.redis.layout import body_bytes
+    from projections.order.history import as_json
+
+    customer = Actor(page.customer_id, Role.CUSTOMER)
+    history = [
+        as_json(item)
+        | {"actor": shown_actor(item, customer), "changes": shown_changes(item.changes, customer)}
+        | dict(shown_words(item, customer))
+        for item in page.items
+    ]
+    document = orjson.Fragment(shown_body(body_bytes(folded), customer))
+    return orjson.dumps({"document": document, "history": history}, option=orjson.OPT_UTC_Z)

@@ -10,13 +10,15 @@ from domain.envelope import Actor
 from projections.ports import OrderView
 
 PRIVATE = (b"cache-control", b"private, no-cache")
+BY_READER = (b"vary", b"authorization")
+"""Customers are not shown all that staff are: nobody may be told that he has what another got."""
 FROM = {"redis": (b"order-view", b"redis"), "event-store": (b"order-view", b"event-store")}
 
 
 def answer_view(request: Request, view: OrderView, reader: Actor) -> Response:
     """Send a document, or say that the caller has it."""
     tag = entity_tag(view.position)
-    headers = [(b"etag", tag.encode()), FROM[view.source], PRIVATE]
+    headers = [(b"etag", tag.encode()), FROM[view.source], PRIVATE, BY_READER]
     if none_match(request, tag):
         unchanged = Response(status_code=304)
         unchanged.raw_headers += headers

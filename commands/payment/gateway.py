@@ -200,14 +200,14 @@ def refund_key(order_id: OrderId, refund_id: str, try_number: int) -> str:
     return f"{order_id}/refund/{refund_id}/{try_number}"
 
 
-def read_refund_key(key: str) -> tuple[str, int]:
+def read_refund_key(key: str, order_id: OrderId) -> tuple[str, int]:
     """Give refund id and number of the try; a refund id may hold slashes.
 
     Raises:
-        ValueError: it is no key of a refund.
+        ValueError: it is no key of a refund of this order.
     """
     head, number = key.rsplit("/", 1)
-    _, kind, refund_id = head.split("/", 2)
-    if kind != "refund":
-        raise ValueError("this is no refund's key")
+    owner, kind, refund_id = head.split("/", 2)
+    if (owner, kind) != (str(order_id), "refund"):
+        raise ValueError("this is no key of a refund of this order")
     return refund_id, int(number)

@@ -76,7 +76,7 @@ def _decide(payment: Payment, event: ProviderEvent) -> Sequence[PaymentEvent]:
         case AttemptChanged():
             return _attempt(payment, event.fact)
         case RefundChanged(key=key, result=result):
-            refund_id, try_number = read_refund_key(key)
+            refund_id, try_number = read_refund_key(key, event.order_id)
             if isinstance(result, Refused):
                 return outcomes.refund_failed(
                     payment, refund_id=refund_id, try_number=try_number, detail=result.detail

@@ -23,16 +23,17 @@ from domain.fulfilment.state import NO_ANSWER, Condition, Fulfilment, StepRecord
 from domain.order import decisions
 from domain.order.events import HoldReason
 from domain.order.guards import may_hold
+from domain.order.state import OrderStatus
 
 NO_SCAN = "no_scan"
 
 
 def settle(record: StepRecord, scene: Scene) -> Changes:
     """Note what came of a step; nothing, while nothing has, or once it was noted."""
-    if not record.is_live:
+    if not record.is_live and not _was_lost(record):
         return Changes()
     came = answer(record, scene.order, scene.saga, scene.facts)
-    if isinstance(came, Done):
+    if isinstance(came, Done) and record.is_live:
         return Changes(
             (FulfilmentStepDone(scene.order.order_id, record.step, record.subject, record.attempt),)
         )
@@ -77,7 +78,8 @@ def ask(saga: Fulfilment, record: StepRecord, due_at: datetime | None) -> Fulfil
 
 def _was_lost(record: StepRecord) -> bool:
     """Whether nobody knew where a parcel is; it may come back to its sender after all."""
-    return record.step is Step.DELIVER and record.condition is Condition.STUCK
+    lost = (Condition.STUCK, Condition.SKIPPED)
+    return record.step is Step.DELIVER and record.condition in lost
 
 
 def _fail(record: StepRecord, failed: Failed, scene: Scene) -> Iterator[FulfilmentEvent]:
@@ -89,7 +91,8 @@ def _fail(record: StepRecord, failed: Failed, scene: Scene) -> Iterator[Fulfilme
     yield FulfilmentStepFailed(order_id, *key, record.attempt, failed.reason, retry_at)
     if record.step in (Step.CAPTURE, Step.REFUND) and retry_at is None:
         yield FulfilmentStuck(order_id, *key, failed.reason)
-    if failed.reason == RETURNED_TO_SENDER and unshipped(scene.order, scene.facts):
+    back = failed.reason == RETURNED_TO_SENDER and scene.order.status is OrderStatus.CONFIRMED
+    if back and unshipped(scene.order, scene.facts):
         yield from _back_at_sender(scene)
 
 

@@ -4,6 +4,7 @@ Each function looks at where things are now, never at how they came to be there.
 """
 
 from collections.abc import Mapping
+from itertools import count
 
 from domain.fulfilment.events import Step
 from domain.fulfilment.facts import (
@@ -76,6 +77,10 @@ def to_receive(order: Order, facts: Facts) -> Mapping[int, int]:
     held, shipped = facts.allocation.held, facts.allocation.shipped
     if is_off(order):
         return {number: quantity for number, quantity in shipped.items() if quantity > 0}
+    if order.status is OrderStatus.COMPLETED:  # a lost parcel may turn up after the end
+        gone = facts.gone()
+        lost = {number: quantity - gone.get(number, 0) for number, quantity in shipped.items()}
+        return {number: quantity for number, quantity in lost.items() if quantity > 0}
     most = to_leave(order, facts)
     back: dict[int, int] = {}
     for line in order.lines:
@@ -122,8 +127,12 @@ def promised_minor(facts: Facts) -> int:
 
 
 def surplus_refund(payment: PaymentFacts) -> str:
-    """Name the next refund of what was taken beyond what is owed."""
-    return f"{SURPLUS}/{1 + sum(_is_surplus(refund) for refund in payment.refunds)}"
+    """Name the next refund of what was taken beyond what is owed: the first that is not made.
+
+    One that was made may have been sent back since, when later ones were made.
+    """
+    names = (f"{SURPLUS}/{number}" for number in count(1))
+    return next(name for name in names if name not in payment.refunds)
 
 
 def capture_fails(saga: Fulfilment) -> bool:

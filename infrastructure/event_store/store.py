@@ -1,5 +1,6 @@
 """The handlers' event store: seals what is personal, and appends through the writer."""
 
+import asyncio
 import hmac
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -33,6 +34,7 @@ from infrastructure.event_store.recorder import KEYS_BY_CUSTOMER
 from infrastructure.event_store.sealing import CustomerForgottenError, DataKeys
 from infrastructure.event_store.snapshots import Snapshots
 from infrastructure.event_store.writer import DatabaseUnreachableError, GroupCommitWriter
+from infrastructure.gathered import Gathered
 from infrastructure.postgres.deadline import ServerHangsError, deadline
 
 S = TypeVar("S")
@@ -75,6 +77,7 @@ class PostgresEventStore:
         self._keys = DataKeys(master_key)
         self._mapper = EventMapper(self._keys)
         self._loader = StreamLoader(self._read, self._mapper, Snapshots(master_key))
+        self._stored_keys = Gathered(self._read_keys)
         self._fingerprint_key = hmac.digest(master_key, b"ordertrail fingerprints", "sha256")
 
     async def load(self, stream: StreamId, aggregate: Aggregate[S, Any]) -> Stream[S]:
@@ -144,14 +147,21 @@ class PostgresEventStore:
     async def _ensure_key(self, customer: CustomerId) -> None:
         if not self._keys.unknown([customer]):
             return
-        rows = await self._read(KEYS_BY_CUSTOMER, [[customer]])
+        stored = await self._stored_keys.get(customer)
         # Another request may have made it during the await: one key per process, or they'd race.
         if not self._keys.unknown([customer]):
             return
-        if rows:
-            self._keys.learn(customer, rows[0]["wrapped_key"])
-        else:
+        if stored is None:
             self._keys.create(customer)
+        else:
+            self._keys.learn(customer, stored["wrapped_key"])
+
+    async def _read_keys(
+        self, customers: Sequence[CustomerId]
+    ) -> Sequence[Mapping[str, Any] | None]:
+        rows = await self._read(KEYS_BY_CUSTOMER, [list(customers)])
+        stored = {row["customer_id"]: row for row in rows}
+        return [stored.get(customer) for customer in customers]
 
     def _stored(self, append: Append) -> StoredAppend:
         customer = append.customer_id
@@ -223,8 +233,12 @@ class PostgresEventStore:
             except (psycopg.OperationalError, psycopg.InterfaceError) as error:
                 if attempt == READ_ATTEMPTS:
                     raise StoreUnavailableError(str(error)) from error
-                # One pooled connection died unnoticed; the others may have too.
-                await self._pool.check()
+                # One pooled connection died unnoticed; the others may have too, or may hang.
+                try:
+                    async with asyncio.timeout(PING_WITHIN_S):
+                        await self._pool.check()
+                except TimeoutError as hangs:
+                    raise StoreUnavailableError("the database hangs") from hangs
         raise AssertionError("unreachable")
 
 

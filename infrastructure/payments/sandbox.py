@@ -197,7 +197,7 @@ class SandboxGateway:
             fact = AttemptChanged(row["attempt"], _status(row), row["captured_minor"])
         elif message.kind == "refund_failed":
             try:
-                read_refund_key(message.refund_key)
+                read_refund_key(message.refund_key, OrderId(row["order_id"]))
             except ValueError as error:
                 raise WebhookRefusedError("malformed") from error
             fact = RefundChanged(message.refund_key, Refused("sent_back", final=False))

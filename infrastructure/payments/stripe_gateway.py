@@ -33,6 +33,7 @@ from commands.payment.gateway import (
     Released,
     WebhookRefusedError,
     authorization_key,
+    read_refund_key,
 )
 from domain.ids import OrderId
 from domain.money import Currency
@@ -216,9 +217,11 @@ class StripeGateway:
         elif kind == "refund":
             with _unknown_unless_refused():
                 refund = await self._client.v1.refunds.retrieve_async(about["id"])
-            key = _metadata(refund).get("key")
-            if key is None:
-                raise WebhookRefusedError("unknown_object")
+            key = _metadata(refund).get("key", "")
+            try:
+                read_refund_key(key, OrderId(UUID(ours["order_id"])))
+            except ValueError as error:
+                raise WebhookRefusedError("unknown_object") from error
             fact = RefundChanged(key, _refund_result(refund))
         else:
             received = getattr(intent, "amount_received", 0)

@@ -109,7 +109,8 @@ class Tasks:
         in, nor end it; one that comes too early for that finds nothing to do.
         """
         if tasks:
-            keys, orders, due = zip(*tasks, strict=True)
+            # Sorted, as where tasks end: no two statements wait for each other.
+            keys, orders, due = zip(*sorted(tasks), strict=True)
             await self._run(SOONER, [queue, list(keys), list(orders), list(due)])
 
     async def take(self, queue: str, *, lease_s: float, limit: int) -> Sequence[Task]:
@@ -143,7 +144,7 @@ class Tasks:
         return await self._run(query, [tries, limit])
 
     async def _remove(self, tasks: Sequence[Task]) -> Sequence[None]:
-        taken = [(one.queue, one.key, one.tries, one.due_at) for one in tasks]
+        taken = sorted((one.queue, one.key, one.tries, one.due_at) for one in tasks)
         await self._run(DONE, [list(column) for column in zip(*taken, strict=True)])
         return [None] * len(tasks)
 

@@ -67,7 +67,7 @@ class ShardProjection:
 
     def _offset(self, progress: str) -> int:
         incarnation, _, offset = progress.rpartition(" ")
-        return int(offset) if incarnation == str(self._topic) else 0
+        return int(offset) if incarnation == str(self._topic) and offset.isdecimal() else 0
 
     def take(self, batch: Sequence[Delivered]) -> "Taken | None":
         """Give what of a batch is news to any generation; None: nothing."""

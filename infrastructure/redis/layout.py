@@ -10,6 +10,7 @@ A value is the position in twenty digits, a header (JSON, one line) and the body
 sent: a reader takes the body without parsing it, a script compares the position alone.
 """
 
+import re
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -88,6 +89,8 @@ class _ShownHeader(msgspec.Struct):
     parked: bool = False
 
 
+_FED = re.compile(rb"\d+(,\d+)*")
+_PROGRESS = re.compile(rb"[ -~]*")
 _NO_HEADER = Header(owner=CustomerId(""), versions={}, sort_key="", lists=[])
 _shown_decoder = msgspec.json.Decoder(_ShownHeader)
 _header_decoder = msgspec.json.Decoder(Header)
@@ -141,8 +144,15 @@ def encode_fed(generations: Iterable[int]) -> str:
 
 
 def decode_fed(value: bytes | None) -> tuple[int, ...]:
-    """Read a set of fed generations, or the pointer, which is a set of one."""
-    return tuple(map(int, value.split(b","))) if value else (FIRST_GENERATION,)
+    """Read which generations are fed; what is no such set is as good as none, as in apply.lua."""
+    if value is None or not _FED.fullmatch(value):
+        return (FIRST_GENERATION,)
+    return tuple(map(int, value.split(b",")))
+
+
+def decode_progress(value: bytes | None) -> str:
+    """Read a progress; what is no text of ours is as good as none, as in apply.lua."""
+    return value.decode() if value is not None and _PROGRESS.fullmatch(value) else ""
 
 
 def decode_pointer(value: bytes | None) -> int:

@@ -111,7 +111,7 @@ class ShardWriter:
         keys = [layout.progress_key(self._partition, generation) for generation in fed]
         values: Any = self._client.mget(keys)
         return {
-            generation: bytes(value or b"").decode()
+            generation: layout.decode_progress(None if value is None else bytes(value))
             for generation, value in zip(fed, values, strict=True)
         }
 
@@ -228,7 +228,7 @@ class ShardWriter:
             if len(outcome) > 1:
                 _log.error("keys_made_anew", keys=outcome[1:], mended_by="a rebuild")
             return
-        found = bytes(outcome[1]).decode()
+        found = bytes(outcome[1]).decode("utf-8", "replace")
         if kind == b"fed":
             raise FedChangedError(f"fed are {found}")
         if kind == b"progress":

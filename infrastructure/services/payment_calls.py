@@ -97,6 +97,11 @@ class Calls:
         # One whose lease has run out while it is under way here is left to run out once more.
         begun = [task for task in due if task.key not in self._under_way]
         orders = await self._read({task.order_id for task in begun}) if begun else {}
+        if orders is None:
+            for task in begun:
+                problem = f"its order could not be read in {READ_WITHIN_S:.0f} s"
+                await self._tasks.put_off(task, seconds=pause_s(task.tries), problem=problem)
+            return 0
         for task in begun:
             self._under_way.add(task.key)
             making = self._make(task, orders[task.order_id])
@@ -113,12 +118,13 @@ class Calls:
 
     async def _read(
         self, order_ids: Collection[OrderId]
-    ) -> Mapping[OrderId, Events | UnreadableEventError]:
+    ) -> Mapping[OrderId, Events | UnreadableEventError] | None:
+        """Read orders; None: that took too long, which is no reason to end calls under way."""
         try:
             async with asyncio.timeout(READ_WITHIN_S):
                 return await asyncio.to_thread(self._reader.events_of, list(order_ids))
-        except TimeoutError as error:
-            raise UnavailableError("postgres", f"no answer in {READ_WITHIN_S:.0f} s") from error
+        except TimeoutError:
+            return None
 
     def _end(self, key: str, _call: asyncio.Task[None]) -> None:
         if len(self._under_way) == AT_ONCE:
@@ -159,6 +165,7 @@ class Calls:
             of_task = (one for one in open_calls(payment) if _key(task.order_id, one) == task.key)
             call = next(of_task, None)
             if call is None or payment is None:
+                await self._go_on(task.order_id, open_calls(payment))
                 return None
             asked = _asked(task, call, placed=events[0].event, oldest=ours[0].envelope)
             after = await make_call(asked, payment, self._gateway, self._ports)

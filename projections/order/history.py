@@ -1,6 +1,7 @@
 """The history of one order for people: who did what, when and why, and what it changed."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 import msgspec
@@ -110,6 +111,13 @@ def reason(event: DomainEvent) -> str | None:
     return getattr(event, "reason", None)
 
 
+def as_json(item: HistoryItem) -> dict[str, Any]:
+    """Give an item as values that orjson writes; `for_staff` is for those who hide."""
+    return {
+        field.name: getattr(item, field.name) for field in fields(item) if field.name != "for_staff"
+    }
+
+
 def _with_changes(
     document: OrderDocument | None, events: Events
 ) -> Iterator[tuple[Recorded[DomainEvent], Sequence[Change]]]:
@@ -146,6 +154,6 @@ def _item(recorded: Recorded[DomainEvent], changes: Sequence[Change]) -> History
         command_id=envelope.command_id,
         reason=reason(recorded.event),
         data=payload(recorded.event),
-        for_staff=() if isinstance(recorded.event, _TOLD) else free_texts(recorded.event).keys(),
+        for_staff=() if isinstance(recorded.event, _TOLD) else tuple(free_texts(recorded.event)),
         changes=changes,
     )

@@ -21,16 +21,13 @@ Point: TypeAlias = int | datetime | None
 
 
 def forgotten(events: Events) -> Events:
-    """Take an order's whole history; give it without what was forgotten in the course of it."""
-    last = max(
-        (
-            index
-            for index, recorded in enumerate(events)
-            if isinstance(recorded.event, OrderPersonalDataForgotten)
-        ),
-        default=0,
-    )
-    return [*map(_forget, events[:last]), *events[last:]]
+    """Take an order's whole history; give it without what was forgotten in the course of it.
+
+    Nor what came after that: it is of the same customer, whatever was sealed then.
+    """
+    if any(isinstance(recorded.event, OrderPersonalDataForgotten) for recorded in events):
+        return [*map(_forget, events)]
+    return events
 
 
 def fold_until(events: Events, point: Point) -> OrderDocument | None:

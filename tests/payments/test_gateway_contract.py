@@ -124,7 +124,7 @@ async def test_captured_money_is_given_back_in_parts(provider: Provider) -> None
         assert answer == Moved(amount_minor)
     record = await look_up(provider, order_id)
     assert record.refunds == dict(zip(keys, [300, 700], strict=True))
-    assert read_refund_key(keys[0]) == ("return/1", 1)
+    assert read_refund_key(keys[0], order_id) == ("return/1", 1)
 
 
 async def test_a_webhook_tells_of_the_order_and_the_attempt(provider: Provider) -> None:

@@ -252,6 +252,7 @@ async def test_a_signed_message_of_nonsense_is_refused(sandbox: Sandbox, body: b
         {"kind": "charged_back", "dispute_id": "d", "amount_minor": 10**17},
         {"kind": "charged_back", "amount_minor": 1},
         {"kind": "refund_failed", "refund_key": "r1"},
+        {"kind": "refund_failed", "refund_key": refund_key(OrderId(UUID(int=9)), "r1", 1)},
     ],
 )
 async def test_a_signed_message_that_says_what_can_not_be_is_refused(

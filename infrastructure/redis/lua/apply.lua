@@ -23,13 +23,17 @@ local function prefix(generation)
   return KEYS[2] .. 'g' .. generation .. ':'
 end
 
+-- What is of another type, or no text of ours, is as good as none.
 local function get(key)
   local value = redis.pcall('GET', key)
-  return type(value) == 'string' and value or nil
+  return type(value) == 'string' and string.match(value, '^[\32-\126]*$') or nil
 end
 
 if ARGV[1] ~= '*' then
   local fed = get(KEYS[1]) or '1'
+  if (string.gsub(',' .. fed, ',%d+', '')) ~= '' then
+    fed = '1'
+  end
   if fed ~= ARGV[1] then
     return {'fed', fed}
   end
@@ -73,7 +77,11 @@ end
 
 local made_anew = {}
 local function insist(command, key, ...)
-  if type(redis.pcall(command, key, ...)) == 'table' then
+  local answer = redis.pcall(command, key, ...)
+  if type(answer) == 'table' then
+    if not string.find(answer.err, 'WRONGTYPE', 1, true) then
+      error(answer)
+    end
     made_anew[#made_anew + 1] = key
     redis.call('DEL', key)
     redis.call(command, key, ...)

@@ -9,7 +9,10 @@
 -- stands under it; one that leaves loses its progress, so that it can only come back from the
 -- beginning. Writers who know another set are refused by apply from then on, and look again.
 
-local fed = redis.call('GET', KEYS[1]) or '1'
+local fed = redis.pcall('GET', KEYS[1])
+if type(fed) ~= 'string' or (string.gsub(',' .. fed, ',%d+', '')) ~= '' then
+  fed = '1' -- as where it is missing
+end
 local under = KEYS[2] .. 'g' .. ARGV[2] .. ':'
 local known, rest = false, {}
 for generation in string.gmatch(fed, '%d+') do

@@ -14,9 +14,10 @@ from domain.fulfilment.events import (
     FulfilmentStarted,
     Step,
 )
-from domain.fulfilment.facts import AllocationFacts, ParcelStatus, PaymentFacts
+from domain.fulfilment.facts import AllocationFacts, Facts, ParcelStatus, PaymentFacts
 from domain.fulfilment.on_call import skip
 from domain.fulfilment.saga import Reaction
+from domain.fulfilment.standing import to_receive
 from domain.ids import ShipmentId, Sku
 from domain.order.events import (
     CancelledLine,
@@ -374,6 +375,41 @@ def test_an_old_scan_does_not_keep_a_parcel_from_being_stuck() -> None:
     assert look(
         events, here(CONFIRMED), allocation=SHIPPED, payment=CAPTURED, parcels=(old,)
     ) == then(stuck(Step.DELIVER, "no_scan", "p1"))
+
+
+def test_a_parcel_that_people_gave_up_and_that_comes_back_is_told() -> None:
+    events = [*SENT, done(Step.CAPTURE, "p1"), stuck(Step.DELIVER, "no_scan", "p1")]
+    events += skip(saga(*events), Step.DELIVER, "p1", reason="lost", payment=CAPTURED)
+    back = parcel(ParcelStatus.RETURNED, quantity=2)
+    facts: dict[str, Any] = {"allocation": COMMITTED, "payment": CAPTURED, "parcels": (back,)}
+    assert look(events, here(CONFIRMED), **facts) == then(
+        failed(Step.DELIVER, "returned_to_sender", "p1"),
+        started(Step.SHIP, attempt=2, due_at=seconds(TIMING.ship_s)),
+        stuck(Step.SHIP, "returned_to_sender"),
+    )
+    over = [*events, FulfilmentCompleted(ORDER_ID)]
+    ended = here(CONFIRMED, OrderCompleted(ORDER_ID))
+    assert look(over, ended, **facts) == then(failed(Step.DELIVER, "returned_to_sender", "p1"))
+    shipped = Facts(allocation=SHIPPED, parcels=(back, parcel(quantity=3, name="p2")))
+    assert to_receive(ended, shipped) == {1: 2}
+
+
+def test_a_surplus_that_the_bank_sends_back_after_a_later_one_was_paid_is_paid_again() -> None:
+    events: list[FulfilmentEvent] = [
+        *SENT,
+        done(Step.CAPTURE, "p1"),
+        done(Step.DELIVER, "p1"),
+    ]
+    for refund in ("surplus/1", "surplus/2"):
+        events += [started(Step.REFUND, refund), done(Step.REFUND, refund)]
+    payment = replace(CAPTURED, captures={"p1": 700}, refunds={"surplus/2": 50})
+    delivered = parcel(ParcelStatus.DELIVERED)
+    reaction = look(
+        events, here(CONFIRMED), allocation=SHIPPED, payment=payment, parcels=(delivered,)
+    )
+    assert [(one.step, one.subject) for one in reaction.fulfilment] == [  # type: ignore[union-attr]
+        (Step.REFUND, "surplus/1")
+    ]
 
 
 def test_a_parcel_that_went_back_is_sent_again_by_people() -> None:

@@ -182,3 +182,29 @@ async def test_notes_that_nobody_can_read_stop_no_list_of_dead_letters(pipeline:
     dead_letters = DeadLetters(pipeline.redis, pipeline.kafka.order_partitions)
     [found] = dead_letters.all()
     assert found.order_id == order_id
+
+
+@pytest.mark.parametrize("value", [b"abc", b"\xff\xfe", b"1,,", b"", None])
+async def test_a_shard_whose_own_keys_are_damaged_goes_on(
+    pipeline: Pipeline, value: bytes | None
+) -> None:
+    with pipeline.relay(), pipeline.projector():
+        placed = await pipeline.place(0)
+        await asyncio.to_thread(pipeline.await_complete, placed.position)
+        partition = layout.partition_of(placed.order_id, pipeline.kafka.order_partitions)
+        for key in (
+            layout.fed_key(partition),
+            layout.progress_key(partition, 1),
+            layout.position_key(partition, 1),
+        ):
+            pipeline.redis.delete(key)
+            if value is None:
+                pipeline.redis.rpush(key, "whatever")
+            else:
+                pipeline.redis.set(key, value)
+        await pipeline.cancel(placed.order_id)
+        last = await pipeline.place(1)
+        await asyncio.to_thread(pipeline.await_complete, last.position)
+    pipeline.generations.shards[partition].join(2)
+    assert pipeline.generations.shards[partition].fed() == (1, 2)
+    assert pipeline.assert_views_equal_folds() == 2
