@@ -35,7 +35,7 @@ async def test_a_history_that_nobody_touched_is_proven_to_its_last_seal(told: Hi
 
 
 async def test_an_edited_payload_is_named(told: History) -> None:
-    edit(told, 4, b"one less", b"one more")
+    edit(told, 4, b'"quantity":1', b'"quantity":2')
     assert named(told.first_fault()) == (Kind.CHANGED, 4, told.stream("a"), 2)
 
 
@@ -297,6 +297,11 @@ async def test_a_row_of_a_seal_that_can_not_be_is_named_and_not_counted_up_to(
 
 
 def edit(history: History, position: int, old: bytes, new: bytes) -> None:
+    with history.connect() as connection:
+        query = "SELECT state FROM events WHERE notification_id = %s"
+        row = connection.execute(query, [position]).fetchone()
+    assert row is not None
+    assert old in row[0], "there would be nothing to find"
     history.tamper(
         "UPDATE events SET state = replace(convert_from(state, 'UTF8'), %(old)s, %(new)s)::bytea"
         " WHERE notification_id = %(position)s",
@@ -308,7 +313,7 @@ def edit(history: History, position: int, old: bytes, new: bytes) -> None:
 
 def rewrite(history: History, folder: Path, *, signed: bool = False) -> None:
     """Edit a2, chain a3 to it anew, and seal everything again, as if it had always been so."""
-    edit(history, 4, b"one less", b"one more")
+    edit(history, 4, b'"quantity":1', b'"quantity":2')
     with history.connect() as connection:
         changed = find_events(connection, [(history.stream("a"), 2)])[history.stream("a"), 2]
         new = event_hash(changed.stream, changed.version, changed.type, changed.state).hex()

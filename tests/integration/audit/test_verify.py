@@ -59,7 +59,7 @@ async def test_from_a_position_the_seal_that_holds_it_is_checked_whole(told: His
     with told.connect() as connection:
         begins = [begin_at(connection, position) for position in (1, 6, 7, 8, 9, 99)]
     assert [one.seal for one in begins] == [0, 0, 1, 1, 2, 2]
-    edit(told, 7, b"one less", b"one more")
+    edit(told, 7, b'"quantity":1', b'"quantity":2')
     report, _ = told.verify_from(begins[3])
     assert (report.first_position, report.faults[0].position) == (7, 7)
 
@@ -72,7 +72,7 @@ async def test_with_s3_away_the_rest_is_checked_and_nothing_is_called_whole(told
 
 
 async def test_with_s3_away_an_edited_event_is_still_named_by_its_chain(told: History) -> None:
-    edit(told, 4, b"one less", b"one more")
+    edit(told, 4, b'"quantity":1', b'"quantity":2')
     away(told)
     report = told.verify()
     assert report.exit_code == 1
@@ -103,7 +103,7 @@ async def test_a_shifted_log_is_named_once_per_seal_and_not_read_for_ever(
 
 @pytest.mark.parametrize("generation", [1, 2, 100])
 async def test_chains_hold_however_few_hashes_are_kept(told: History, generation: int) -> None:
-    edit(told, 4, b"one less", b"one more")
+    edit(told, 4, b'"quantity":1', b'"quantity":2')
     with told.connect() as connection, connection.transaction():
         chains = ChainCheck(lambda wanted: find_events(connection, wanted), generation=generation)
         breaks = []
@@ -125,7 +125,7 @@ async def test_the_command_says_what_is_proven_and_what_is_not(
     again = CliRunner().invoke(app, ["audit", "verify", "--json"])
     assert json.loads(again.stdout)["first_position"] == 9
 
-    edit(told, 4, b"one less", b"one more")
+    edit(told, 4, b'"quantity":1', b'"quantity":2')
     found = CliRunner().invoke(app, ["audit", "verify", "--full"])
     assert found.exit_code == 1
     expected = f"first fault: position 4, {told.stream('a')} version 2, seal 1: changed"
