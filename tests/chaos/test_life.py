@@ -22,7 +22,7 @@ from tests.chaos.test_wipes import _wipe
 from tests.consistency import assert_consistent, count
 from tests.live_platform import LivePlatform, live_platform
 
-ORDERS = extent(60, 2_000)
+ORDERS = extent(40, 2_000)
 SERVICES = ("fulfilment", "inventory", "payment")
 VICTIMS = (*SERVICES, *SERVICES, "relay", "projector", "command-api")
 SERVERS = ("kafka", "redis", "postgres")
