@@ -139,12 +139,7 @@ async def test_whom_nobody_waits_for_any_more_can_not_confirm_with_their_bank(
     async with open_town(Settings()) as town:
         await stock(town.ports, A=5)
         order = await place(town.ports, "tok_authenticationRequired", A=1)
-
-        async def waits() -> bool:
-            state = (await town.file(order)).payment.state
-            return state is not None and state.attempts[1].outcome is Outcome.ACTION_REQUIRED
-
-        await town.until(waits)
+        await until_the_bank_asks(town, order)
         if ends == "cancelled":
             await cancel_order(CancelOrder(order, reason="no"), asks(), town.ports)
 
@@ -173,12 +168,7 @@ async def test_a_void_that_waited_for_an_answer_is_asked_for_once_that_has_come(
         town.patient = False
         await stock(town.ports, A=5)
         order = await place(town.ports, "tok_authenticationRequired", A=1)
-
-        async def waits() -> bool:
-            state = (await town.file(order)).payment.state
-            return state is not None and state.attempts[1].outcome is Outcome.ACTION_REQUIRED
-
-        await town.until(waits)
+        await until_the_bank_asks(town, order)
         monkeypatch.setattr(gateway.sandbox, "look_up", answer_late)
         await cancel_order(CancelOrder(order, reason="no"), asks(), town.ports)
         for _ in range(10):
@@ -227,12 +217,7 @@ async def test_what_the_customer_tells_their_bank_is_heard(
     async with open_town(settings) as town:
         await stock(town.ports, A=5)
         order = await place(town.ports, "tok_authenticationRequired", A=1)
-
-        async def waits() -> bool:
-            state = (await town.file(order)).payment.state
-            return state is not None and state.attempts[1].outcome is Outcome.ACTION_REQUIRED
-
-        await town.until(waits)
+        await until_the_bank_asks(town, order)
         reference = (await payment(town, order)).attempts[1].reference
         assert reference is not None
         await gateway.sandbox.act(reference, approve=approve)
@@ -385,6 +370,14 @@ async def test_the_card_of_who_was_forgotten_is_not_charged(
         await town.rest()
         assert await agree(town, database_url) == {"rejected": 1}
         assert gateway.asked == []
+
+
+async def until_the_bank_asks(town: Town, order: OrderId) -> None:
+    async def asks_the_customer() -> bool:
+        state = (await town.file(order)).payment.state
+        return state is not None and state.attempts[1].outcome is Outcome.ACTION_REQUIRED
+
+    await town.until(asks_the_customer)
 
 
 async def nobody_answers(**_: object) -> None:
