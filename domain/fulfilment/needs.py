@@ -44,7 +44,27 @@ class Verdict:
     reason: str
 
 
-def verdict(order: Order, saga: Fulfilment, facts: Facts) -> Verdict | None:
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Attributes: needs: the steps that should be open now; verdict: None: it goes forward."""
+
+    needs: tuple[Need, ...]
+    verdict: Verdict | None
+
+
+def plan(order: Order, saga: Fulfilment, facts: Facts) -> Plan:
+    """Say what the order needs right now."""
+    found = _verdict(order, saga, facts)
+    if found is not None:
+        # One after the other: stock that is back can be sold while the money is on its way.
+        wanted = list(_unskipped(saga, _undo(order, saga, facts)))[:1]
+    else:
+        forward = (*_forward(order, saga, facts), *_by_hand(saga, facts))
+        wanted = list(_unskipped(saga, iter(forward)))
+    return Plan((*wanted, *_unskipped(saga, _returns(order, saga, facts))), found)
+
+
+def _verdict(order: Order, saga: Fulfilment, facts: Facts) -> Verdict | None:
     """Find whether the order can't or needn't go on. What was found once is final."""
     if is_off(order):
         cancelling = order.status is OrderStatus.CANCEL_PENDING
@@ -55,17 +75,6 @@ def verdict(order: Order, saga: Fulfilment, facts: Facts) -> Verdict | None:
     if order.status is not OrderStatus.PENDING:
         return None
     return _stock_verdict(order, saga, facts) or _money_verdict(order, saga, facts)
-
-
-def needs(order: Order, saga: Fulfilment, facts: Facts) -> list[Need]:
-    """List the steps that should be open now."""
-    if verdict(order, saga, facts) is not None:
-        # One after the other: stock that is back can be sold while the money is on its way.
-        wanted = list(_unskipped(saga, _undo(order, saga, facts)))[:1]
-    else:
-        forward = (*_forward(order, saga, facts), *_by_hand(saga, facts))
-        wanted = list(_unskipped(saga, iter(forward)))
-    return [*wanted, *_unskipped(saga, _returns(order, saga, facts))]
 
 
 def _stock_verdict(order: Order, saga: Fulfilment, facts: Facts) -> Verdict | None:

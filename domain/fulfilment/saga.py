@@ -13,7 +13,6 @@ from datetime import datetime
 from functools import reduce
 from uuid import UUID
 
-from domain.fulfilment import needs as plan
 from domain.fulfilment import state
 from domain.fulfilment.events import (
     FulfilmentCompensating,
@@ -25,6 +24,7 @@ from domain.fulfilment.events import (
     Step,
 )
 from domain.fulfilment.facts import Facts, ParcelStatus
+from domain.fulfilment.needs import Plan, Verdict, plan
 from domain.fulfilment.progress import proceed, settle
 from domain.fulfilment.scene import Changes, Scene
 from domain.fulfilment.standing import capture_fails, is_by_hand, is_off, is_skipped
@@ -90,16 +90,12 @@ def _start(order: Order) -> FulfilmentStarted:
 
 
 def _round(scene: Scene) -> Changes:
-    """Give what the first rule says that says anything."""
-    rules: tuple[Callable[[Scene], Changes], ...] = (
-        _settle,
-        _turn_back,
-        _call_off,
-        _proceed,
-        _release_hold,
-        _decide_fate,
-    )
-    return next((changes for rule in rules if (changes := rule(scene))), Changes())
+    """Give what the first rule says that says anything; answers come before plans."""
+    settled = _settle(scene)
+    if settled:
+        return settled
+    ahead = plan(scene.order, scene.saga, scene.facts)
+    return next((changes for rule in _RULES if (changes := rule(scene, ahead))), Changes())
 
 
 def _settle(scene: Scene) -> Changes:
@@ -107,6 +103,8 @@ def _settle(scene: Scene) -> Changes:
     noted: list[FulfilmentEvent] = []
     for record in scene.saga.steps:
         changes = settle(record, scene)
+        if not changes:
+            continue
         noted += changes.fulfilment
         if changes.order:
             return Changes(tuple(noted), changes.order)
@@ -115,21 +113,17 @@ def _settle(scene: Scene) -> Changes:
     return Changes(tuple(noted))
 
 
-def _turn_back(scene: Scene) -> Changes:
+def _turn_back(scene: Scene, ahead: Plan) -> Changes:
     """Begin to undo everything, if there is anything to undo."""
-    saga = scene.saga
-    found = plan.verdict(scene.order, saga, scene.facts)
-    if found is None or saga.outcome is not None or saga.over:
-        return Changes()
-    if not plan.needs(scene.order, saga, scene.facts):
+    saga, found = scene.saga, ahead.verdict
+    if found is None or saga.outcome is not None or saga.over or not ahead.needs:
         return Changes()
     event = FulfilmentCompensating(scene.order.order_id, found.outcome, found.reason)
     return Changes((event,))
 
 
-def _call_off(scene: Scene) -> Changes:
+def _call_off(scene: Scene, ahead: Plan) -> Changes:
     """End the steps that are wanted no more. What still comes of them is seen in the facts."""
-    wanted = plan.needs(scene.order, scene.saga, scene.facts)
     return Changes(
         tuple(
             FulfilmentStepFailed(
@@ -141,20 +135,20 @@ def _call_off(scene: Scene) -> Changes:
                 retry_at=None,
             )
             for record in scene.saga.live()
-            if (record.step, record.subject) not in wanted
+            if (record.step, record.subject) not in ahead.needs
         )
     )
 
 
-def _proceed(scene: Scene) -> Changes:
+def _proceed(scene: Scene, ahead: Plan) -> Changes:
     """Start what is missing, again if it has to be."""
     events: list[FulfilmentEvent] = []
-    for need in plan.needs(scene.order, scene.saga, scene.facts):
+    for need in ahead.needs:
         events += proceed(need, scene)
     return Changes(tuple(events))
 
 
-def _release_hold(scene: Scene) -> Changes:
+def _release_hold(scene: Scene, _: Plan) -> Changes:
     """Let parcels leave again once no capture fails any more; people's holds are theirs."""
     failing = capture_fails(scene.saga)
     held = scene.order.held_for is HoldReason.CAPTURE_FAILED
@@ -165,12 +159,11 @@ def _release_hold(scene: Scene) -> Changes:
     return Changes(order=decisions.release_hold(scene.order, reason="captured"))
 
 
-def _decide_fate(scene: Scene) -> Changes:
+def _decide_fate(scene: Scene, ahead: Plan) -> Changes:
     """Move the order on once nothing is missing for that."""
-    order, saga = scene.order, scene.saga
-    if saga.over or _is_busy(scene):
+    order, found = scene.order, ahead.verdict
+    if scene.saga.over or _is_busy(ahead, scene.facts):
         return Changes()
-    found = plan.verdict(order, saga, scene.facts)
     if found is not None:
         failed = FulfilmentFailed(order.order_id, found.outcome)
         return Changes((failed,), _end(order, found, scene.facts))
@@ -182,16 +175,22 @@ def _decide_fate(scene: Scene) -> Changes:
     return Changes()
 
 
-def _is_busy(scene: Scene) -> bool:
+_RULES: tuple[Callable[[Scene, Plan], Changes], ...] = (
+    _turn_back,
+    _call_off,
+    _proceed,
+    _release_hold,
+    _decide_fate,
+)
+
+
+def _is_busy(ahead: Plan, facts: Facts) -> bool:
     """Whether a step is missing for the order's fate; a return's, and people's refunds, are not."""
-    ours = {receipt.subject for each in scene.facts.returns for receipt in each.receipts}
-    return any(
-        subject not in ours and not is_by_hand(subject)
-        for _, subject in plan.needs(scene.order, scene.saga, scene.facts)
-    )
+    returned = {receipt.subject for each in facts.returns for receipt in each.receipts}
+    return any(subject not in returned and not is_by_hand(subject) for _, subject in ahead.needs)
 
 
-def _end(order: Order, found: plan.Verdict, facts: Facts) -> tuple[OrderEvent, ...]:
+def _end(order: Order, found: Verdict, facts: Facts) -> tuple[OrderEvent, ...]:
     if order.status is OrderStatus.CANCEL_PENDING:
         return decisions.finish_cancellation(order)
     if order.status is not OrderStatus.PENDING:

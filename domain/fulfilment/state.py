@@ -36,6 +36,7 @@ class Condition(StrEnum):
     SKIPPED = "skipped"
 
 
+_LIVE = (Condition.OPEN, Condition.PAUSED, Condition.STUCK)
 NO_ANSWER = "no_answer"
 """Why a step is stuck whose service was asked again and again."""
 
@@ -65,7 +66,7 @@ class StepRecord:
     @property
     def is_live(self) -> bool:
         """Whether something is still to come of it."""
-        return self.condition in (Condition.OPEN, Condition.PAUSED, Condition.STUCK)
+        return self.condition in _LIVE
 
     @property
     def is_unanswered(self) -> bool:
