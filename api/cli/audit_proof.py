@@ -201,11 +201,13 @@ def _memory() -> Any:
 
 def _remembered() -> "Verified":
     """Give the last seal that was verified here: a hint, which `--full` does not need."""
+    import msgspec
+
     from infrastructure.audit.verify import BEGINNING, Verified
 
     try:
-        return Verified(**json.loads(_memory().read_text()))
-    except (FileNotFoundError, ValueError, TypeError):
+        return msgspec.json.decode(_memory().read_bytes(), type=Verified)
+    except (FileNotFoundError, UnicodeDecodeError, msgspec.MsgspecError):
         return BEGINNING
 
 

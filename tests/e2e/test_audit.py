@@ -30,6 +30,18 @@ def test_with_sealer_and_s3_killed_every_acknowledged_event_is_still_sealed_and_
     assert report["seals"] >= 2
 
 
+def test_a_memory_that_cannot_be_read_is_as_good_as_none(
+    platform: LivePlatform, shop: Shop
+) -> None:
+    shop.place()
+    assert platform.run("audit", "seal").returncode == 0
+    for memory in (b'{"seal": "1", "digest": 2, "last_position": []}', b"not JSON", b'"\xff"'):
+        (platform.home.path / "verified.json").write_bytes(memory)
+        found = platform.run("audit", "verify", "--json")
+        assert (found.returncode, found.stderr) == (0, "")
+        assert json.loads(found.stdout)["first_position"] == 1
+
+
 def test_only_the_sealer_is_given_the_key_that_signs(platform: LivePlatform) -> None:
     name = "ORDERTRAIL_SEAL_KEY_FILE="
     told = {
