@@ -7,6 +7,7 @@ be moved to another event.
 """
 
 import base64
+import binascii
 import os
 import time
 from collections import OrderedDict
@@ -93,7 +94,7 @@ class DataKeys:
         cipher = self._get(customer).cipher
         if cipher is None or not box:
             return FORGOTTEN
-        raw = base64.b64decode(box)
+        raw = binascii.a2b_base64(box)
         return cipher.decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], bound_to)
 
     def _get(self, customer: CustomerId) -> _Key:

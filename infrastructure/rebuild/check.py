@@ -1,12 +1,15 @@
-"""Hold a generation against the log: a second reading, folded apart from the one that built it.
+"""Hold a generation against the log, and against the one that is read now.
 
-Rule: what is compared is of equal positions. A stretch is folded and compared in Redis; an order
-that is not as the fold says, because it has moved on or is wrong, is looked at by itself: its
+Rule: what two generations show alike, in each of its lists and with the newest event of the log, is
+right: one was folded in one go, the other event by event. Everything else is read and folded anew,
+as is every order where there is no other generation. What is compared is of equal positions: an
+order that is not as the fold says, because it has moved on or is wrong, is looked at by itself: its
 events are folded up to where its shard or its document has come, and no further.
 """
 
 import time
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -14,8 +17,8 @@ from uuid import UUID
 from domain.ids import OrderId
 from infrastructure.event_store.order_reader import UnreadableEventError
 from infrastructure.rebuild.differences import NOTHING, Difference, Findings, describe
-from infrastructure.rebuild.folds import Stretch, filling, stretches
-from infrastructure.rebuild.log import Range, opened
+from infrastructure.rebuild.folds import filling, stretches
+from infrastructure.rebuild.log import Newest, OrderLog, Range, opened
 from infrastructure.rebuild.pace import Pace
 from infrastructure.rebuild.parts import Parts
 from infrastructure.redis import layout
@@ -23,6 +26,7 @@ from infrastructure.redis.layout import Argument, StoredDocument
 from infrastructure.redis.shard import ShardWriter, script
 from projections.order.document import OrderDocument
 
+REFOLDED_AT_A_TIME = 250
 LOOKS = 10
 PAUSE_S = 0.05
 
@@ -61,28 +65,65 @@ class Check:
         self._generation = generation
         self._beside = beside
         self._compare = parts.client.register_script(script("compare"))
+        self._agree = parts.client.register_script(script("agree"))
         self._shards = [ShardWriter(parts.client, one) for one in range(parts.partitions)]
 
     def check(self, of: Range, pace: Pace) -> Checked:
         """Check the orders of a range."""
-        found = NOTHING_CHECKED
         with opened(self._parts.connect) as log:
-            for stretch in stretches(self._parts, log, of):
-                pace.took(stretch.events)
-                found += self._check(stretch)
+            if self._beside is None:
+                return self._check_all(log, of, pace)
+            return self._check_disputed(log, of, pace, self._beside)
+
+    def _check_all(self, log: OrderLog, of: Range, pace: Pace) -> Checked:
+        found = NOTHING_CHECKED
+        for stretch in stretches(self._parts, log, of):
+            pace.took(stretch.events)
+            found += Checked(stretch.events, stretch.orders, NOTHING, NOTHING)
+            found += self._check(stretch.by_shard)
         return found
 
-    def _check(self, stretch: Stretch) -> Checked:
+    def _check_disputed(self, log: OrderLog, of: Range, pace: Pace, beside: int) -> Checked:
+        found = NOTHING_CHECKED
+        for orders in log.newest(of):
+            events = sum(one.events for one in orders)
+            pace.took(events)
+            found += Checked(events, len(orders), NOTHING, NOTHING)
+            disputed = self._disputed(orders, beside)
+            for begin in range(0, len(disputed), REFOLDED_AT_A_TIME):
+                found += self._check(self._fold(disputed[begin : begin + REFOLDED_AT_A_TIME]))
+        return found
+
+    def _disputed(self, orders: Sequence[Newest], beside: int) -> Sequence[OrderId]:
+        by_shard: dict[int, list[Argument]] = defaultdict(list)
+        for one in orders:
+            partition = layout.partition_of(one.order_id, self._parts.partitions)
+            by_shard[partition] += layout.encode_newest(one.order_id, one.position)
+        generations = (str(self._generation), str(beside))
+        found: list[OrderId] = []
+        for partition, pairs in by_shard.items():
+            ids: Any = self._agree(keys=[layout.prefix(partition)], args=[*generations, *pairs])
+            found += [OrderId(UUID(bytes(one).decode())) for one in ids]
+        return found
+
+    def _fold(self, order_ids: Sequence[OrderId]) -> Mapping[int, Sequence[Argument]]:
+        by_shard: dict[int, list[Argument]] = defaultdict(list)
+        for order_id, folded in self._parts.reader.fold_many(order_ids).items():
+            partition = layout.partition_of(order_id, self._parts.partitions)
+            by_shard[partition] += filling(order_id, folded)
+        return by_shard
+
+    def _check(self, by_shard: Mapping[int, Sequence[Argument]]) -> Checked:
         wrong: list[Difference] = []
         changed: list[Difference] = []
-        for partition, orders in stretch.by_shard.items():
+        for partition, orders in by_shard.items():
             doubtful, differing = self._ask(partition, orders)
             for order_id in doubtful:
                 problem = self._problem(self._shards[partition], partition, order_id)
                 if problem is not None:
                     wrong.append(Difference(order_id, problem))
             changed += self._changes(self._shards[partition], differing)
-        return Checked(stretch.events, stretch.orders, Findings.of(wrong), Findings.of(changed))
+        return Checked(0, 0, Findings.of(wrong), Findings.of(changed))
 
     def _ask(
         self, partition: int, orders: Sequence[Argument]

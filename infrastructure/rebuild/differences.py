@@ -55,6 +55,8 @@ def describe(one: StoredDocument | None, other: StoredDocument | None) -> str | 
         paths.append("the order of its members")
     if one.header != other.header:
         paths.append("the header")
+    if one.position != other.position:
+        paths.append("the position")
     if not paths:
         return None
     rest = f" and {len(paths) - MOST_PATHS} more" if len(paths) > MOST_PATHS else ""

@@ -18,6 +18,7 @@ from infrastructure.event_store.mapper import LogEntry
 EVENTS_A_RANGE = 20_000
 MOST_RANGES = 10_000
 ROWS_AT_A_TIME = 1_000
+ORDERS_AT_A_TIME = 2_000
 LOCK = "SELECT pg_try_advisory_lock(hashtextextended('ordertrail.rebuild', 0))"
 FIRST_ID = "00000000-0000-0000-0000-000000000000"
 COLUMNS = "notification_id, originator_id, originator_version, topic, state, recorded_at, order_id"
@@ -36,6 +37,15 @@ class Range:
     number: int
     begin: str
     end: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """Attributes: position: of the order's newest event; events: how many it has."""
+
+    order_id: OrderId
+    position: int
+    events: int
 
 
 def ranges(bounds: Sequence[str]) -> Sequence[Range]:
@@ -102,6 +112,17 @@ class OrderLog:
                     del entries[:whole]
         if entries:
             yield entries
+
+    def newest(self, of: Range) -> Iterator[Sequence[Newest]]:
+        """Stream a range's orders, some at a time, from the index alone."""
+        query = (
+            "SELECT order_id, max(notification_id), count(*) FROM events"  # noqa: S608 - as above
+            f" WHERE {_where(of, '')} GROUP BY 1 ORDER BY 1"
+        )
+        with self._connection.transaction(), self._cursor() as cursor:
+            cursor.execute(query, _parameters(of, ""))
+            while rows := cursor.fetchmany(ORDERS_AT_A_TIME):
+                yield [Newest(*row) for row in rows]
 
     def orders_after(self, position: int, *, to: int) -> Sequence[OrderId]:
         """Give the orders that have events above one position, up to another."""

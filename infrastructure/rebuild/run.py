@@ -146,7 +146,7 @@ class Rebuild:
         self, generation: int, beside: int | None, bounds: list[str], events: int
     ) -> Checked:
         """Check every order of the log, and what no order explains."""
-        strays = self._workers.strays(generation)
+        strays = self._workers.strays(generation, beside)
         ghosts = None if beside is None else self._workers.ghosts(beside, generation)
         checked = NOTHING_CHECKED
         self._tell("checking", 0, events)

@@ -21,8 +21,9 @@ LISTS_AT_A_TIME = 200
 GHOST = "what is read now has a document of it that no event stands behind: it would be gone"
 
 
-def strays(parts: Parts, generation: int) -> Findings:
-    """Go through every key of a generation."""
+def strays(parts: Parts, generation: int, beside: int | None) -> Findings:
+    """Go through every key of a generation; list entries that `beside` has, too, are right."""
+    generations = [generation] if beside is None else [generation, beside]
     found: list[Difference] = []
     documents: list[OrderId] = []
     lists: dict[int, list[str]] = defaultdict(list)
@@ -44,10 +45,10 @@ def strays(parts: Parts, generation: int) -> Findings:
                 found += _nobodys(log, documents)
                 documents = []
             if len(lists[partition]) >= LISTS_AT_A_TIME:
-                found += _misplaced(parts, generation, partition, lists.pop(partition))
+                found += _misplaced(parts, generations, partition, lists.pop(partition))
         found += _nobodys(log, documents)
         for partition, names in lists.items():
-            found += _misplaced(parts, generation, partition, names)
+            found += _misplaced(parts, generations, partition, names)
     return Findings.of(found)
 
 
@@ -113,16 +114,15 @@ def _nobodys(log: OrderLog, order_ids: Sequence[OrderId]) -> list[Difference]:
 
 
 def _misplaced(
-    parts: Parts, generation: int, partition: int, names: Sequence[str]
+    parts: Parts, generations: Sequence[int], partition: int, names: Sequence[str]
 ) -> list[Difference]:
+    prefixes = [layout.generation_prefix(partition, one) for one in generations]
     walk = parts.client.register_script(script("strays"))
     found: list[Difference] = []
     after: str | bytes = ""
     while names:
         pairs = [text for n, name in enumerate(names) for text in (name, "" if n else after)]
-        answer: Any = walk(
-            keys=[layout.generation_prefix(partition, generation)], args=[AT_A_TIME, *pairs]
-        )
+        answer: Any = walk(keys=prefixes, args=[AT_A_TIME, *pairs])
         done, rest, *entries = answer
         names, after = names[done:], bytes(rest)
         found += [

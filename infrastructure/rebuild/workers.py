@@ -75,9 +75,9 @@ class Workers:
         """Check ranges; give each one's outcome as it is done."""
         return self._each([self._pool.submit(_check, generation, beside, one) for one in ranges])
 
-    def strays(self, generation: int) -> "Future[Findings]":
+    def strays(self, generation: int, beside: int | None) -> "Future[Findings]":
         """Begin to look for what no order explains."""
-        return self._pool.submit(_strays, generation)
+        return self._pool.submit(_strays, generation, beside)
 
     def ghosts(self, generation: int, beside: int) -> "Future[Findings]":
         """Begin to look for documents that are read now and that nothing stands behind."""
@@ -137,9 +137,9 @@ def _check(generation: int, beside: int | None, of: Range) -> Checked:
     return outlasting_redis(lambda: check.check(of, worker.pace))
 
 
-def _strays(generation: int) -> Findings:
+def _strays(generation: int, beside: int | None) -> Findings:
     parts = _workers[0].parts
-    return outlasting_redis(lambda: strays(parts, generation))
+    return outlasting_redis(lambda: strays(parts, generation, beside))
 
 
 def _ghosts(generation: int, beside: int) -> Findings:

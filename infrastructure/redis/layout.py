@@ -291,6 +291,11 @@ def encode_filling(
     return [document.body["order_id"], value, written, header.sort_key, count, *header.lists]
 
 
+def encode_newest(order_id: OrderId, position: int) -> tuple[str, str]:
+    """Write a pair of arguments of agree.lua."""
+    return msgspec.to_builtins(order_id), str(position).zfill(POSITION_DIGITS)
+
+
 def built_key(partition: int, generation: int) -> str:
     """Where it is kept how far a generation has been built: range of orders -> last order."""
     return f"{generation_prefix(partition, generation)}built"

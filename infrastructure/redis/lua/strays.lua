@@ -1,11 +1,13 @@
 -- strays: find list entries that no document explains.
 --
 -- KEYS[1]  the generation's key prefix, '{order-3}:g2:'
+-- KEYS[2]  that of another generation whose lists are taken as right; may be left out
 -- ARGV[1]  how many entries to look at, at most
 -- then     pairs: a list's name, and the entry to go on after ('' for its beginning)
 --
 -- Gives a flat list: how many of the lists have been gone through, the entry to go on after in the
--- next one, and then pairs of a list's name and an entry that isn't in its order's document.
+-- next one, and then pairs of a list's name and an entry that isn't in its order's document, nor in
+-- the same list of the other generation.
 -- An entry is a sort key, and ends with its order's id; a document's header is its first line.
 
 local MOST_OFTEN = 511 -- the last byte that is read at first: the body is not needed
@@ -23,6 +25,19 @@ local function header_of(key)
   return string.sub(value, 1, stop)
 end
 
+local function is_in_other(name, entry)
+  local found = KEYS[2] and redis.pcall('ZSCORE', KEYS[2] .. 'list:' .. name, entry)
+  return type(found) == 'string'
+end
+
+local function is_explained(name, entry)
+  local header = header_of(KEYS[1] .. 'document:' .. string.sub(entry, -36))
+  local lists = string.find(header, '"lists":[', 1, true)
+  return lists
+    and string.find(header, '"sort_key":"' .. entry .. '"', 1, true)
+    and string.find(header, '"' .. name .. '"', lists, true)
+end
+
 local left = tonumber(ARGV[1])
 local result = {0, ''}
 for at = 2, #ARGV, 2 do
@@ -36,12 +51,7 @@ for at = 2, #ARGV, 2 do
     result[#result + 1] = '(what is no list)'
   end
   for _, entry in ipairs(entries) do
-    local id = string.sub(entry, -36)
-    local header = header_of(KEYS[1] .. 'document:' .. id)
-    local lists = string.find(header, '"lists":[', 1, true)
-    if not lists
-      or not string.find(header, '"sort_key":"' .. entry .. '"', 1, true)
-      or not string.find(header, '"' .. name .. '"', lists, true) then
+    if not is_in_other(name, entry) and not is_explained(name, entry) then
       result[#result + 1] = name
       result[#result + 1] = entry
     end

@@ -99,6 +99,20 @@ def _break_document(pipeline: Pipeline, order_id: OrderId) -> None:
     pipeline.redis.set(key, stored.replace(b'"pending"', b'"shipped"'))
 
 
+def _break_header(pipeline: Pipeline, order_id: OrderId) -> None:
+    key = layout.document_key(order_id, 6, 2)
+    stored: Any = pipeline.redis.get(key)
+    pipeline.redis.set(key, stored.replace(b'"lists":["all"', b'"lists":["al"'))
+
+
+def _age(pipeline: Pipeline, order_id: OrderId) -> None:
+    """Have both generations lose the order's newest event."""
+    for generation in (1, 2):
+        key = layout.document_key(order_id, 6, generation)
+        stored: Any = pipeline.redis.get(key)
+        pipeline.redis.set(key, str(int(stored[:20]) - 1).zfill(20).encode() + stored[20:])
+
+
 def _lose_document(pipeline: Pipeline, order_id: OrderId) -> None:
     pipeline.redis.delete(layout.document_key(order_id, 6, 2))
 
@@ -127,6 +141,8 @@ def _invent_document(pipeline: Pipeline, order_id: OrderId) -> None:
     ("plant", "named"),
     [
         (_break_document, "differs in $.status"),
+        (_break_header, "differs in the header"),
+        (_age, "differs in the position"),
         (_lose_document, "the document is missing"),
         (_lose_list_entry, "is not in each of its lists"),
         (_misplace, "stands in the list status:cancelled without reason"),
@@ -159,6 +175,28 @@ async def test_a_planted_difference_stops_the_flip_and_is_named(
         assert lifecycle.abort(pipeline.generations) == 2
         assert list(pipeline.generations.keys(2)) == []
         assert pipeline.assert_views_equal_folds() == 12
+
+
+async def test_what_both_generations_show_alike_is_held_against_the_log_by_verify(
+    pipeline: Pipeline,
+) -> None:
+    with pipeline.relay(), pipeline.projector():
+        answers = await place_some(pipeline, 6)
+        await run(pipeline)
+        for generation in (1, 2):
+            key = layout.document_key(answers[1].order_id, 6, generation)
+            stored: Any = pipeline.redis.get(key)
+            pipeline.redis.set(key, stored.replace(b'"pending"', b'"shipped"'))
+
+        def compare(beside: int | None) -> Sequence[str]:
+            with rebuilding(pipeline) as one, opened(open_parts(pipeline).connect) as log:
+                bounds, head = log.bounds(log.head()), log.head()
+                return [str(each) for each in one.compare(2, beside, bounds, head).wrong.named]
+
+        assert await asyncio.to_thread(compare, 1) == []
+        assert await asyncio.to_thread(compare, None) == [
+            f"{answers[1].order_id}: differs in $.status"
+        ]
 
 
 async def test_a_changed_projection_shows_its_differences_and_flips_when_they_are_accepted(
