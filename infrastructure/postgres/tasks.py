@@ -150,13 +150,20 @@ class Tasks:
 
     async def _run(self, query: str, values: Any) -> Sequence[Task]:
         try:
-            async with self._pool.connection() as connection:
-                with deadline(connection, WITHIN_S):
-                    async with connection.cursor(row_factory=class_row(Task)) as cursor:
-                        await cursor.execute(query, values)
-                        return await cursor.fetchall() if cursor.description else []
+            try:
+                return await self._run_once(query, values)
+            except psycopg.errors.DeadlockDetected:
+                # Undone as a whole, so that another statement goes on; then there is room for it.
+                return await self._run_once(query, values)
         except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
             raise UnavailableError("postgres", str(error)) from error
+
+    async def _run_once(self, query: str, values: Any) -> Sequence[Task]:
+        async with self._pool.connection() as connection:
+            with deadline(connection, WITHIN_S):
+                async with connection.cursor(row_factory=class_row(Task)) as cursor:
+                    await cursor.execute(query, values)
+                    return await cursor.fetchall() if cursor.description else []
 
 
 def _taken(task: Task) -> dict[str, Any]:
