@@ -1,12 +1,14 @@
-"""How far Kafka has the topics that the log is published to, and what is done where it has less.
+"""What Kafka has of the topics that the log is published to, and what is done where it has less.
 
-Rule: a topic that has lost messages, as after a power cut of a broker that had them in memory only,
-keeps its id, and consumers would take what is published next for what they know. So it is removed:
-what is made in its place is another one, to be published from the beginning.
+Rule: a topic that has lost messages, as after a power cut of a broker that had them in memory
+only, or because somebody let it keep them for some days, keeps its id, and consumers would take
+what is published next for what they know. So it is removed: what is made in its place is another
+one, to be published from the beginning.
 """
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -27,14 +29,24 @@ def reader(bootstrap: str, group: str = "ordertrail-ends") -> Consumer:
     return Consumer({**settings, "enable.auto.commit": False})
 
 
-def read_ends(asking: Consumer, topic: str, partitions: int, *, timeout_s: float) -> Sequence[int]:
-    """Give the offset behind each partition's last message.
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Attributes: begin: the offset of a partition's first message; end: behind its last one."""
+
+    begin: int
+    end: int
+
+
+def read_bounds(
+    asking: Consumer, topic: str, partitions: int, *, timeout_s: float
+) -> Sequence[Bounds]:
+    """Give the bounds of each partition.
 
     Takes `timeout_s` for all of them, or a little more. Raises KafkaException where Kafka is away
     or hangs, or where there is no such topic.
     """
     until = time.monotonic() + timeout_s
-    found: list[int] = []
+    found: list[Bounds] = []
     for number in range(partitions):
         left_s = max(until - time.monotonic(), LEAST_S)
         offsets = asking.get_watermark_offsets(
@@ -42,7 +54,7 @@ def read_ends(asking: Consumer, topic: str, partitions: int, *, timeout_s: float
         )
         if offsets is None:
             raise KafkaException(KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001
-        found.append(offsets[1])
+        found.append(Bounds(*offsets))
     return found
 
 

@@ -58,9 +58,9 @@ class Groups:
             for service, asking in self._asking.items()
         }
         asking = self._asking[self._services[0]]
-        last = ends.read_ends(asking, self._topic, now.partitions, timeout_s=self._timeout_s)
+        last = ends.read_bounds(asking, self._topic, now.partitions, timeout_s=self._timeout_s)
         return {
-            service: sum(_left(one, last[one.partition]) for one in found)
+            service: sum(_left(one, last[one.partition].end) for one in found)
             for service, found in committed.items()
         }
 

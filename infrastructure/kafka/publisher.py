@@ -4,9 +4,9 @@ Rule: what it has not said to be acknowledged, it has not published. It tells on
 that it was given is acknowledged: between two such moments messages of one partition can't be
 lost or overtaken, but one partition may be ahead of another.
 
-What was acknowledged must be there: whenever it looks where the partitions end, each must have
-what it had before, and all that was sent since. So a loss is noticed before a position is stored
-on top of it, however much was sent meanwhile.
+What was acknowledged must be there: whenever it looks where the partitions begin and end, each
+must have its first message, what it had before, and all that was sent since. So a loss is noticed
+before a position is stored on top of it, however much was sent meanwhile.
 """
 
 import time
@@ -23,6 +23,7 @@ from prometheus_client import Counter
 from domain.ids import sku_of_stream
 from infrastructure.event_store.mapper import LogEntry
 from infrastructure.kafka import ends, messages, topics
+from infrastructure.kafka.ends import Bounds
 from infrastructure.kafka.messages import Headers
 from infrastructure.kafka.topics import Published, TopicChangedError
 from infrastructure.redis.layout import partition_of
@@ -142,11 +143,12 @@ class Publisher:
             KafkaException: Kafka is away, or a topic is gone.
         """
         settled = not self.unacknowledged and not self._refused
-        now = self._ask_ends()
+        bounds = self._ask_bounds()
+        now = [one.end for one in bounds]
         sent = self._sent if settled else self._nothing_sent()
         least = [end + more for end, more in zip(self._ends, sent, strict=False)]
-        if ends.have_shrunk(least, now):
-            self._remove(least, now)
+        if ends.have_shrunk(least, now) or any(one.begin > 0 for one in bounds):
+            self._remove(least, bounds)
         if settled:
             self._ends, self._sent = now, self._nothing_sent()
         return now
@@ -169,20 +171,21 @@ class Publisher:
         if found != self.published:
             raise TopicChangedError(f"{self.published} is now {found}")
 
-    def _remove(self, least: Sequence[int], now: Sequence[int]) -> NoReturn:
+    def _remove(self, least: Sequence[int], now: Sequence[Bounds]) -> NoReturn:
         self._require_topics()  # ends of others are none of its business
-        _log.error("topic_lost_messages", ended=list(least), ends=list(now))
+        begins, at = [one.begin for one in now], [one.end for one in now]
+        _log.error("topic_lost_messages", ended=list(least), begins=begins, ends=at)
         ends.remove(self._client, self.published)
         raise TopicChangedError(f"{self.published} has lost messages, and is made anew")
 
     def _nothing_sent(self) -> list[int]:
         return [0] * (self.published.orders.partitions + self.published.stock.partitions)
 
-    def _ask_ends(self) -> Sequence[int]:
+    def _ask_bounds(self) -> Sequence[Bounds]:
         return [
-            end
+            bounds
             for one in (self.published.orders, self.published.stock)
-            for end in ends.read_ends(
+            for bounds in ends.read_bounds(
                 self._ends_reader, one.topic, one.partitions, timeout_s=topics.ADMIN_TIMEOUT_S
             )
         ]

@@ -15,6 +15,8 @@ ALREADY_EXISTS = "TOPIC_ALREADY_EXISTS"
 LARGEST_MESSAGE = 2 * LARGEST_STATE
 """Bytes, of an event with its headers: a topic that takes less would stop the relay for good."""
 _MOST = "max.message.bytes"
+_FOR_GOOD = {"retention.ms": "-1", "retention.bytes": "-1", "cleanup.policy": "delete"}
+"""A topic has all that was ever published, or views and services would begin in the middle."""
 
 
 class TopicChangedError(Exception):
@@ -89,8 +91,7 @@ def make_topic(client: AdminClient, topic: str, *, partitions: int, replication:
         num_partitions=partitions,
         replication_factor=replication,
         config={
-            "retention.ms": "-1",
-            "retention.bytes": "-1",
+            **_FOR_GOOD,
             _MOST: str(LARGEST_MESSAGE),
             "min.insync.replicas": str(max(1, replication - 1)),
         },
@@ -102,18 +103,24 @@ def make_topic(client: AdminClient, topic: str, *, partitions: int, replication:
             raise
 
 
-def make_room(client: AdminClient, topic: str) -> None:
-    """Have a topic take LARGEST_MESSAGE, if it does not: one that somebody else made.
+def make_fit(client: AdminClient, topic: str) -> None:
+    """Have a topic that somebody else made take LARGEST_MESSAGE, and keep everything for good.
 
     Raises:
         KafkaException: Kafka is away, or we may not change it.
     """
     named = ConfigResource(ConfigResource.Type.TOPIC, topic)
     found = client.describe_configs([named], request_timeout=ADMIN_TIMEOUT_S)[named].result()
-    if int(found[_MOST].value) >= LARGEST_MESSAGE:
+    wanted = {name: value for name, value in _FOR_GOOD.items() if found[name].value != value}
+    if int(found[_MOST].value) < LARGEST_MESSAGE:
+        wanted[_MOST] = str(LARGEST_MESSAGE)
+    if not wanted:
         return
-    most = ConfigEntry(_MOST, str(LARGEST_MESSAGE), incremental_operation=AlterConfigOpType.SET)
-    change = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[most])
+    entries = [
+        ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+        for name, value in wanted.items()
+    ]
+    change = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=entries)
     client.incremental_alter_configs([change], request_timeout=ADMIN_TIMEOUT_S)[change].result()
 
 

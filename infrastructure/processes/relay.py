@@ -118,7 +118,7 @@ class Relay:
             raise TopicChangedError(f"{' and '.join(names)} were made and are not there")
         topics.require_partitions(found.orders, kafka.order_partitions)
         for name in names:
-            topics.make_room(client, name)
+            topics.make_fit(client, name)
         return found
 
 

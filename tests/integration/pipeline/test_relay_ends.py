@@ -8,10 +8,14 @@ from typing import Any
 
 import psycopg
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Producer, TopicPartition
+from confluent_kafka.admin._config import ConfigResource
+from confluent_kafka.cimpl import NewTopic
 
-from infrastructure.kafka import ends, messages, publisher
+from infrastructure.kafka import ends, messages, publisher, topics
+from infrastructure.kafka.ends import Bounds
 from infrastructure.kafka.publisher import DeliveryError, Publisher
+from infrastructure.kafka.topics import Incarnation
 
 from .conftest import WAIT_S, Pipeline
 from .test_relay_marks import (
@@ -66,18 +70,19 @@ async def test_messages_lost_are_missed_although_more_was_published_since(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With those, Kafka ends no earlier than it did when it was asked last."""
-    lost, real_ends, really_remove = 0, ends.read_ends, ends.remove
+    lost, really_read, really_remove = 0, ends.read_bounds, ends.remove
 
-    def read_less(asking: Any, topic: str, partitions: int, *, timeout_s: float) -> Sequence[int]:
+    def read_less(asking: Any, topic: str, partitions: int, *, timeout_s: float) -> list[Bounds]:
         less = lost if topic == pipeline.kafka.order_topic else 0
-        return [end - less for end in real_ends(asking, topic, partitions, timeout_s=timeout_s)]
+        found = really_read(asking, topic, partitions, timeout_s=timeout_s)
+        return [Bounds(one.begin, one.end - less) for one in found]
 
     def remove(*args: Any) -> None:
         nonlocal lost
         really_remove(*args)
         lost = 0
 
-    monkeypatch.setattr(ends, "read_ends", read_less)
+    monkeypatch.setattr(ends, "read_bounds", read_less)
     monkeypatch.setattr(ends, "remove", remove)
     monkeypatch.setattr(publisher, "CHECK_TOPIC_S", 3_600.0)
     with pipeline.relay():
@@ -89,6 +94,52 @@ async def test_messages_lost_are_missed_although_more_was_published_since(
         await asyncio.to_thread(await_stored, pipeline, 2)
     assert incarnation(pipeline) != before
     assert published_positions(pipeline) == {1, 2}
+
+
+async def test_a_topic_that_has_lost_its_beginning_is_made_anew(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one does that somebody lets keep messages for some days only."""
+    monkeypatch.setattr(publisher, "CHECK_TOPIC_S", 0.1)
+    with pipeline.relay():
+        await pipeline.place(0)
+        await asyncio.to_thread(await_stored, pipeline, 1)
+        before = incarnation(pipeline)
+        await asyncio.to_thread(delete_first_message, pipeline)
+        await asyncio.to_thread(await_another, pipeline, before)
+        await pipeline.place(1)
+        await asyncio.to_thread(await_stored, pipeline, 2)
+    assert published_positions(pipeline) == {1, 2}
+
+
+async def test_a_topic_that_somebody_else_made_keeps_everything_for_good(
+    pipeline: Pipeline,
+) -> None:
+    admin = topics.admin(pipeline.kafka.kafka_bootstrap)
+    topic, days = pipeline.kafka.order_topic, {"retention.ms": "604800000"}
+    new = NewTopic(
+        topic, pipeline.kafka.order_partitions, 1, config={**days, "cleanup.policy": "compact"}
+    )
+    admin.create_topics([new])[topic].result()
+    await run_relay_once(pipeline)
+    named = ConfigResource(ConfigResource.Type.TOPIC, topic)
+    found = admin.describe_configs([named])[named].result()
+    assert (found["retention.ms"].value, found["cleanup.policy"].value) == ("-1", "delete")
+
+
+def delete_first_message(pipeline: Pipeline) -> None:
+    admin = topics.admin(pipeline.kafka.kafka_bootstrap)
+    up_to = TopicPartition(pipeline.kafka.order_topic, 0, 1)  # every partition has a checkpoint
+    [done] = admin.delete_records([up_to]).values()
+    done.result()
+
+
+def await_another(pipeline: Pipeline, before: Incarnation) -> None:
+    until = time.monotonic() + WAIT_S
+    admin = topics.admin(pipeline.kafka.kafka_bootstrap)
+    while topics.find_topic(admin, pipeline.kafka.order_topic) in (before, None):
+        assert time.monotonic() < until, pipeline.faults
+        time.sleep(0.05)
 
 
 async def run_relay_once(pipeline: Pipeline) -> None:
@@ -109,9 +160,9 @@ def ends_in_kafka(pipeline: Pipeline) -> list[int]:
     kafka = pipeline.kafka
     with closing(ends.reader(kafka.kafka_bootstrap)) as asking:
         return [
-            end
+            one.end
             for topic in (kafka.order_topic, kafka.stock_topic)
-            for end in ends.read_ends(asking, topic, kafka.order_partitions, timeout_s=WAIT_S)
+            for one in ends.read_bounds(asking, topic, kafka.order_partitions, timeout_s=WAIT_S)
         ]
 
 
