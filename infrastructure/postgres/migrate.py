@@ -4,14 +4,20 @@ A file that was applied must never change: its checksum is kept, and a differenc
 """
 
 import hashlib
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import Any
 
 import psycopg
+from psycopg.errors import IntegrityError, LockNotAvailable
 from psycopg.sql import SQL
 
 CONNECT_TIMEOUT_S = 10
+# Whoever appends waits behind a migration that waits for a reader: so it waits for a moment only.
+LOCK_TIMEOUT = "SET lock_timeout = '1s'"
+PAUSE_S, TRIES = 2.0, 30
 
 
 class MigrationError(Exception):
@@ -39,7 +45,8 @@ def migrate(postgres_url: str) -> Sequence[str]:
     """Bring the database to this version, and give the names of the migrations applied now.
 
     Raises:
-        MigrationError: the database has a migration that this version lacks or has otherwise.
+        MigrationError: the database has a migration that this version lacks or has otherwise, or
+            rows that one of them refuses; or its tables were in use all the time.
     """
     with psycopg.connect(
         postgres_url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S
@@ -56,14 +63,28 @@ def migrate(postgres_url: str) -> Sequence[str]:
         known = migrations()
         _refuse_foreign(applied, known)
         new = [migration for migration in known if migration.name not in applied]
+        connection.execute(LOCK_TIMEOUT)
         for migration in new:
+            _apply(connection, migration)
+        return [migration.name for migration in new]
+
+
+def _apply(connection: "psycopg.Connection[Any]", migration: Migration) -> None:
+    for _ in range(TRIES):
+        try:
             with connection.transaction():
                 connection.execute(SQL(migration.sql))
                 connection.execute(
                     "INSERT INTO migrations (name, checksum) VALUES (%s, %s)",
                     (migration.name, migration.checksum),
                 )
-        return [migration.name for migration in new]
+        except LockNotAvailable:
+            time.sleep(PAUSE_S)
+        except IntegrityError as error:
+            raise MigrationError(f"{migration.name}: {error}") from error
+        else:
+            return
+    raise MigrationError(f"{migration.name}: a table was in use all the time; try again")
 
 
 def _refuse_foreign(applied: dict[str, str], known: Sequence[Migration]) -> None:

@@ -1,6 +1,8 @@
 """The schema: applied once, the same however it was reached, and closed to the services."""
 
 import secrets
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
@@ -72,6 +74,42 @@ def test_a_migration_that_fails_leaves_nothing_of_itself(
     with pytest.raises(psycopg.errors.DivisionByZero):
         migrate(database_url)
     assert _describe(database_url) == before
+
+
+def test_rows_that_a_migration_refuses_are_told(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusing = Migration("9999_refusing.sql", "INSERT INTO migrations VALUES (NULL, '')")
+    known = [*migrations(), refusing]
+    monkeypatch.setattr(migrating, "migrations", lambda: known)
+    with pytest.raises(MigrationError, match=r"9999_refusing\.sql: .*null value"):
+        migrate(database_url)
+
+
+def test_a_migration_that_waits_for_a_reader_lets_others_append(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    altering = Migration("9999_altering.sql", "ALTER TABLE events ADD COLUMN more int")
+    known = [*migrations(), altering]
+    monkeypatch.setattr(migrating, "migrations", lambda: known)
+    monkeypatch.setattr(migrating, "PAUSE_S", 0.5)
+    with psycopg.connect(database_url) as reading, ThreadPoolExecutor(1) as others:
+        reading.execute("SELECT FROM events")
+        migrating_now = others.submit(migrate, database_url)
+        _await_waiting(database_url)
+        with psycopg.connect(database_url, autocommit=True) as writing:
+            writing.execute("SET statement_timeout = '5s'")
+            writing.execute("DELETE FROM events WHERE false")
+        assert not migrating_now.done()
+        reading.rollback()
+        assert migrating_now.result() == [altering.name]
+
+
+def _await_waiting(database_url: str) -> None:
+    waits = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+    with psycopg.connect(database_url, autocommit=True) as looking:
+        while looking.execute(waits).fetchone() == (0,):
+            time.sleep(0.01)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The table of tasks, on a real database: a lease is one taker's, and runs out by itself."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -54,18 +55,18 @@ async def test_a_statement_that_a_deadlock_has_undone_is_made_again(
         await other.execute("SET deadlock_timeout = '60s'")  # so it is the other's to be undone
         await other.execute("UPDATE tasks SET problem = 'of people' WHERE key = 'b'")
         sooner = asyncio.create_task(tasks.sooner(QUEUE, [("a", ORDER, PAST), ("b", ORDER, PAST)]))
-        await _until_one_waits(database_url)
+        await asyncio.to_thread(_until_one_waits, database_url)
         await other.execute("UPDATE tasks SET problem = 'of people' WHERE key = 'a'")
         await other.commit()
         await sooner
     assert await take(tasks) == ["a", "b"]
 
 
-async def _until_one_waits(database_url: str) -> None:
+def _until_one_waits(database_url: str) -> None:
     waits = "SELECT count(*) FROM pg_locks WHERE NOT granted"
-    async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as looking:
-        while await (await looking.execute(waits)).fetchone() == (0,):
-            await asyncio.sleep(0.01)
+    with psycopg.connect(database_url, autocommit=True) as looking:
+        while looking.execute(waits).fetchone() == (0,):
+            time.sleep(0.01)
 
 
 async def test_a_lease_that_runs_out_hands_it_on_and_counts_the_tries(tasks: Tasks) -> None:
