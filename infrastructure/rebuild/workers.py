@@ -12,7 +12,6 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Self, TypeAlias, TypeVar
 
@@ -20,7 +19,7 @@ from infrastructure.rebuild.check import Check, Checked
 from infrastructure.rebuild.differences import Findings
 from infrastructure.rebuild.fill import fill
 from infrastructure.rebuild.log import Range
-from infrastructure.rebuild.pace import Pace
+from infrastructure.rebuild.pace import Pace, Stop
 from infrastructure.rebuild.parts import Parts, outlasting_redis
 from infrastructure.rebuild.strays import ghosts, strays
 
@@ -50,19 +49,19 @@ class Workers:
         share = None if events_per_s is None else events_per_s / processes
         # A forked process would share connections and locks with this one.
         context = multiprocessing.get_context("spawn")
-        self._stopping = context.Event()
+        self._stop = Stop()
         self._pool = ProcessPoolExecutor(
             processes,
             mp_context=context,
             initializer=_begin,
-            initargs=(open_parts, self._stopping, share),
+            initargs=(open_parts, self._stop, share),
         )
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stopping.set()  # the ranges that are under way end with their next chunk
+        self._stop.set()  # the ranges that are under way end with their next chunk
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def fill(self, generation: int, ranges: Sequence[Range]) -> Iterator[Filled]:
@@ -103,7 +102,7 @@ class _Worker:
 _workers: list[_Worker] = []
 
 
-def _begin(open_parts: OpenParts, stopping: Event, events_per_s: float | None) -> None:
+def _begin(open_parts: OpenParts, stop: Stop, events_per_s: float | None) -> None:
     os.nice(NICE)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one who started this
     parent = multiprocessing.parent_process()
@@ -117,7 +116,7 @@ def _begin(open_parts: OpenParts, stopping: Event, events_per_s: float | None) -
     # A fold makes no cycles: looking for them again and again would be a quarter of the time.
     gc.freeze()
     gc.set_threshold(1_000_000, 10, 10)
-    _workers[:] = [_Worker(open_parts(), Pace(stopping, events_per_s))]
+    _workers[:] = [_Worker(open_parts(), Pace(stop, events_per_s))]
 
 
 def _fill(generation: int, of: Range) -> Filled:

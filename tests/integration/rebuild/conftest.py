@@ -1,6 +1,5 @@
 """A pipeline with rebuilds: in threads of this process where a test has to change the code."""
 
-import multiprocessing
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ import pytest
 
 from infrastructure import composition
 from infrastructure.rebuild import workers
-from infrastructure.rebuild.pace import Pace
+from infrastructure.rebuild.pace import Pace, Stop
 from infrastructure.rebuild.parts import Parts
 from infrastructure.rebuild.run import Rebuild
 from infrastructure.rebuild.workers import Workers
@@ -26,9 +25,9 @@ class ThreadWorkers(Workers):
     """One thread in the place of processes."""
 
     def __init__(self, parts: Parts) -> None:
-        self._stopping = multiprocessing.get_context("spawn").Event()
+        self._stop = Stop()
         self._pool: Any = ThreadPoolExecutor(1)
-        workers._workers[:] = [workers._Worker(parts, Pace(self._stopping, None))]
+        workers._workers[:] = [workers._Worker(parts, Pace(self._stop, None))]
 
 
 def open_parts(pipeline: Pipeline) -> Parts:

@@ -1,9 +1,10 @@
 """A rebuild on real servers: complete, checked, level with what is read, and reversible."""
 
 import asyncio
-import multiprocessing
 import os
+import time
 from collections.abc import Sequence
+from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -15,10 +16,11 @@ from commands.ports import Answer
 from domain.ids import CustomerId, OrderId
 from infrastructure import composition
 from infrastructure.rebuild import lifecycle
+from infrastructure.rebuild import workers as working
 from infrastructure.rebuild.fill import fill
 from infrastructure.rebuild.lifecycle import RefusedError
 from infrastructure.rebuild.log import OrderLog, RebuildRunsError, opened, ranges
-from infrastructure.rebuild.pace import Pace
+from infrastructure.rebuild.pace import Pace, Stop
 from infrastructure.rebuild.run import ChangedError, WrongError
 from infrastructure.rebuild.workers import NICE, Workers
 from infrastructure.redis import layout
@@ -70,6 +72,21 @@ def test_workers_stand_back_from_the_live_services(pipeline: Pipeline) -> None:
     before = os.nice(0)
     with Workers(opening, processes=1) as workers:
         assert workers._pool.submit(os.nice, 0).result() == min(19, before + NICE)
+
+
+def test_workers_that_are_killed_while_they_wait_keep_nobody_waiting(pipeline: Pipeline) -> None:
+    opening = partial(composition.rebuild_parts, pipeline.store, pipeline.views)
+    with Workers(opening, processes=1, events_per_s=0.001) as workers:
+        waiting = workers._pool.submit(_wait_long)
+        [worker] = workers._pool._processes.values()
+        time.sleep(1.0)
+        worker.kill()
+        with pytest.raises(BrokenProcessPool):
+            waiting.result()
+
+
+def _wait_long() -> None:
+    working._workers[0].pace.took(1)
 
 
 async def test_what_happens_after_the_flip_is_in_the_generation_that_one_rolls_back_to(
@@ -302,7 +319,7 @@ async def test_what_redis_lost_of_a_range_that_is_under_way_is_built_again(
     def build() -> None:
         parts = open_parts(pipeline)
         [everything] = ranges([])
-        losing = Losing(multiprocessing.get_context("spawn").Event(), None)
+        losing = Losing(Stop(), None)
         fill(parts, 2, everything, losing)
         assert losing.lost
 
