@@ -116,7 +116,7 @@ def _undo(order: Order, saga: Fulfilment, facts: Facts) -> Iterator[Need]:
     if money_is_out(saga, facts.payment):
         yield Step.VOID, ""
     if surplus_minor(order, facts):
-        yield Step.REFUND, surplus_refund(facts.payment)
+        yield _surplus(facts)
 
 
 def _forward(order: Order, saga: Fulfilment, facts: Facts) -> Iterator[Need]:
@@ -125,7 +125,7 @@ def _forward(order: Order, saga: Fulfilment, facts: Facts) -> Iterator[Need]:
     if order.status is OrderStatus.CONFIRMED:
         yield from _send(order, saga, facts)
     if order.status is OrderStatus.COMPLETED and saga.charged and surplus_minor(order, facts):
-        yield Step.REFUND, surplus_refund(facts.payment)  # the bank has sent it back
+        yield _surplus(facts)  # the bank has sent it back
     if facts.allocation.reserved and holds_too_much(order, facts):
         yield Step.RELEASE, LINES
 
@@ -174,10 +174,14 @@ def _settle(order: Order, saga: Fulfilment, facts: Facts) -> Iterator[Need]:
         yield Step.CAPTURE, REST  # under way, it counts as held no more and as taken not yet
     elif _takes_rest(order, saga, facts):
         yield Step.CAPTURE, REST
-    elif surplus_minor(order, facts):
-        yield Step.REFUND, surplus_refund(facts.payment)
+    elif surplus_minor(order, facts) and not is_skipped(saga, *_surplus(facts)):
+        yield _surplus(facts)
     elif money_is_out(saga, facts.payment):
         yield Step.VOID, ""
+
+
+def _surplus(facts: Facts) -> Need:
+    return Step.REFUND, surplus_refund(facts.payment)
 
 
 def _takes_rest(order: Order, saga: Fulfilment, facts: Facts) -> bool:

@@ -757,6 +757,19 @@ def test_a_return_waits_where_people_give_back_a_part_of_what_is_there(
     assert (refund not in reaction.fulfilment) is waits
 
 
+def test_what_is_held_is_let_go_of_though_people_left_out_a_surplus() -> None:
+    surplus = (Step.REFUND, "surplus/1")
+    events: list[FulfilmentEvent] = [*SENT, done(Step.CAPTURE, "p1"), done(Step.DELIVER, "p1")]
+    events += [started(*surplus), failed(Step.REFUND, "refused", "surplus/1")]
+    events += [stuck(Step.REFUND, "refused", "surplus/1")]
+    payment = replace(CAPTURED, captures={"p1": 600}, held_minor=7, failures={"surplus/1": 1})
+    skipped = skip(saga(*events), *surplus, reason="paid in cash", payment=payment)
+    facts: dict[str, Any] = {"parcels": (parcel(ParcelStatus.DELIVERED),), "allocation": SHIPPED}
+    assert look([*events, *skipped], here(CONFIRMED), payment=payment, **facts) == then(
+        started(Step.VOID, due_at=seconds(TIMING.answer_s))
+    )
+
+
 def test_a_surplus_that_the_bank_sends_back_after_the_end_is_given_back_again() -> None:
     surplus = (Step.REFUND, "surplus/1")
     events: list[FulfilmentEvent] = [*SENT, done(Step.CAPTURE, "p1"), done(Step.DELIVER, "p1")]
