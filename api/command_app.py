@@ -13,7 +13,7 @@ from api.http.surface import create_surface
 from api.inventory import command_routes as stock_routes
 from api.inventory.schemas import AdjustmentBody, ReceiptBody, StockAnswer, StockItemBody
 from api.order import change_routes, command_routes
-from api.order.change_schemas import AddressChangeBody, ReasonBody, RevisionBody
+from api.order.change_schemas import AddressChangeBody, HoldBody, ReasonBody, RevisionBody
 from api.order.documents import CommandAnswer
 from api.order.resources import RESOURCES
 from api.order.schemas import CancellationBody, PlaceOrderBody, PlaceOwnOrderBody
@@ -43,6 +43,7 @@ DOCUMENTATION = Documentation(
         CancellationBody,
         CommandAnswer,
         AddressChangeBody,
+        HoldBody,
         ReasonBody,
         RevisionBody,
         ShipmentBody,

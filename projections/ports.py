@@ -136,7 +136,7 @@ class TooManyFoldsError(Exception):
 
 
 class OrderParkedError(Exception):
-    """An event of the order can't be applied by this version, so nothing true can be shown."""
+    """An event of the order can't be applied, so nothing true can be shown."""
 
 
 class OrderViews(Protocol):
@@ -172,7 +172,7 @@ class OrderHistory(Protocol):
 
         UnavailableError: the event store can't be reached.
         TooManyFoldsError: the event store has enough to do.
-        OrderParkedError: an event of the order can't be read.
+        OrderParkedError: an event that this takes can't be read or applied.
     """
 
     async def history(

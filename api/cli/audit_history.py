@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 import orjson
 import typer
 
-from api.cli.orders import HELP, fail, find_order
+from api.cli.orders import HELP, fail, find_order, told_if_unreadable
 from api.cli.store import load_environment
 
 if TYPE_CHECKING:
     from projections.order.difference import Change
+    from projections.order.past import Events
     from projections.ports import HistoryItem
 
 INDENT = " " * 10
@@ -26,18 +27,36 @@ def history(
     personal: Annotated[bool, typer.Option("--personal", help="Show names and addresses.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per event.")] = False,
 ) -> None:
-    """Show who changed an order, when and why, and what changed; from the event store."""
+    """Show who changed an order, when and why, and what changed; from the event store.
+
+    Ends with 1 at the first event that can't be applied, after all that can.
+    """
     from infrastructure import composition
+    from infrastructure.event_store.order_history import named_by_event
+    from infrastructure.event_store.order_reader import UnreadableEventError
     from infrastructure.settings import StoreSettings
-    from projections.order.history import as_json as history_values
-    from projections.order.history import history_page
 
     load_environment()
     reader = composition.order_reader(StoreSettings(), pool_size=1)
-    page = history_page(reader.events(find_order(reader, order), open_sealed=personal))
-    if page is None:
-        fail(f"there is no order {order}")
-    for item in page.items:
+    order_id = find_order(reader, order)
+    with told_if_unreadable(order):
+        events = reader.events(order_id, open_sealed=personal)
+        if not events:
+            fail(f"there is no order {order}")
+        try:
+            with named_by_event(reader, order_id):
+                _show(events, as_json=as_json)
+        except UnreadableEventError as error:
+            _show([e for e in events if e.position < error.entry.position], as_json=as_json)
+            raise
+
+
+def _show(events: "Events", *, as_json: bool) -> None:
+    from projections.order.history import as_json as history_values
+    from projections.order.history import history_page
+
+    page = history_page(events)
+    for item in () if page is None else page.items:
         typer.echo(_json(history_values(item)) if as_json else "\n".join(_lines(item)))
 
 

@@ -55,11 +55,12 @@ def verify(*, full: Full = False, start: From = None, as_json: AsJson = False) -
     import psycopg
 
     from infrastructure.audit.report import PROVEN, Report
+    from infrastructure.audit.seals import BadKeyError
 
     load_environment()
     try:
         report, reached = _verify(full=full, start=start)
-    except (psycopg.OperationalError, OSError) as error:
+    except (psycopg.OperationalError, OSError, BadKeyError) as error:
         report, reached = Report(1, 0, 0, unchecked=[str(error)]), None
     if start is not None and report.head < start:
         report.unchecked.append(f"position {start}: the log ends at {report.head}")

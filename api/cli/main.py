@@ -68,6 +68,7 @@ def expected_faults() -> tuple[type[Exception], ...]:
 
     from commands.ports import StreamUnreadableError
     from domain.errors import UnavailableError
+    from infrastructure.audit.seals import BadKeyError
     from infrastructure.event_store.order_reader import UnreadableEventError
     from infrastructure.postgres.migrate import MigrationError
 
@@ -76,6 +77,7 @@ def expected_faults() -> tuple[type[Exception], ...]:
         UnreadableEventError,
         StreamUnreadableError,
         MigrationError,
+        BadKeyError,
         psycopg.OperationalError,
         redis.RedisError,
         pydantic.ValidationError,

@@ -40,7 +40,10 @@ def told_if_unreadable(order: str) -> Iterator[None]:
     try:
         yield
     except (StreamUnreadableError, UnreadableEventError) as error:
-        fail(f"this version can't read {order}: {error}; see `dead-letters show {order}`")
+        fail(
+            f"this version can't read {order}: {error}; see `dead-letters show {order}`,"
+            " and `audit verify --full` for whether the log is what it was"
+        )
 
 
 def fail(message: str) -> NoReturn:

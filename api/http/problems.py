@@ -126,7 +126,7 @@ def order_parked(_error: OrderParkedError | StreamUnreadableError) -> ProblemErr
     return ProblemError(
         503,
         "order_parked",
-        "an event of this order can't be read; nothing is lost, and the people on call see it",
+        "an event of this order can't be read or applied; the people on call can see which",
     )
 
 

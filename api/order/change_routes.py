@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from api.http.openapi import header, path, reads, responses
 from api.http.receive import answered, receive
-from api.order.change_schemas import AddressChangeBody, ReasonBody, RevisionBody
+from api.order.change_schemas import AddressChangeBody, HoldBody, ReasonBody, RevisionBody
 from api.order.documents import CommandAnswer
 from api.order.targets import named_order
 from commands.order.hold import hold_order, release_hold
@@ -29,12 +29,12 @@ REFUSALS = (400, 404, 409, 412, 413, 415)
     status_code=201,
     summary="Keep an order in the building",
     responses=responses(201, CommandAnswer, HEADERS, *REFUSALS),
-    openapi_extra=reads(path("order_id"), KEY, IF_MATCH, body=ReasonBody),
+    openapi_extra=reads(path("order_id"), KEY, IF_MATCH, body=HoldBody),
     response_class=Response,
 )
 async def post_hold(http: HttpRequest) -> Response:
     """Hold it: no parcel is packed or leaves until the hold is released."""
-    received = await receive(http, ReasonBody, MERCHANTS, "POST /v1/orders/{id}/holds")
+    received = await receive(http, HoldBody, MERCHANTS, "POST /v1/orders/{id}/holds")
     target, reason = named_order(http, received), received.content.reason
     return answer(await hold_order(target, reason, received.request, received.ports))
 

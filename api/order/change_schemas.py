@@ -2,13 +2,15 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
 from api.http.fields import Identifier64, Strict, Text500
 from api.order.schemas import AddressBody
 from domain.ids import Sku
 from domain.order.decisions import MOST_LINES, LineToRevise
 from domain.shipment.pieces import LineRequest
+from projections.order.forgetting import OUR_HOLD_REASONS
 
 Reason = Annotated[Text500, Field(min_length=1)]
 LineNumber = Annotated[
@@ -16,10 +18,22 @@ LineNumber = Annotated[
 ]
 
 
+def _not_ours(value: str) -> str:
+    if value in OUR_HOLD_REASONS:
+        raise PydanticCustomError("ours", "Holds of the platform's own say this; use other words")
+    return value
+
+
 class ReasonBody(Strict):
     """Why."""
 
     reason: Reason
+
+
+class HoldBody(Strict):
+    """Why, in words that can be told from the platform's own: those outlive a customer."""
+
+    reason: Annotated[Reason, AfterValidator(_not_ours)]
 
 
 class AddressChangeBody(Strict):

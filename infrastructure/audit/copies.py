@@ -5,10 +5,12 @@ of), and `seals/N`, the seal's bytes; the seal is written last, so a seal has it
 entries prove themselves by the seal's root; they are what lets a fault be named.
 
 Rules: nothing is written over (If-None-Match), and what is read is the oldest version of a key:
-the lock keeps that one, whatever is put on top of it.
+the lock keeps that one, whatever is put on top of it. Objects under any other key are passed over:
+whoever may write to the bucket can put them there, and a listing shows them among ours.
 """
 
 import gzip
+import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +32,7 @@ GETS_AT_ONCE = 8
 TIMEOUT_S = 5.0
 _json = msgspec.json.Encoder()
 _lines = msgspec.json.Decoder(tuple[int, str, int, int, str, str])
+_SEAL_KEY = re.compile(f"{SEALS}([0-9]{{12}})")
 _TAKEN = ("PreconditionFailed", "ConditionalRequestConflict")
 
 
@@ -129,10 +132,18 @@ class SealCopies:
         """
         key = entries_key(number)
         with _told():
-            found = self._s3.list_object_versions(Bucket=self._bucket, Prefix=key)
-            if not found.get("Versions"):
+            pages = self._s3.get_paginator("list_object_versions").paginate(
+                Bucket=self._bucket, Prefix=key
+            )
+            versions = [
+                item["VersionId"]
+                for page in pages
+                for item in page.get("Versions", ())
+                if item["Key"] == key
+            ]
+            if not versions:
                 return None
-            body = self._get(key, found["Versions"][-1]["VersionId"])
+            body = self._get(key, versions[-1])  # the newest come first
         return read_entries(body)
 
     def _versions(self, first: int, last: int) -> tuple[Mapping[int, str], set[int]]:
@@ -203,8 +214,8 @@ def _entry(line: bytes) -> Entry:
 
 def _number(item: Mapping[str, Any]) -> int:
     """Read a key; 0, which no seal has, for one that is not of ours."""
-    name = item["Key"].removeprefix(SEALS)
-    return int(name) if name.isdecimal() else 0
+    found = _SEAL_KEY.fullmatch(item["Key"])
+    return int(found[1]) if found else 0
 
 
 def _code(error: ClientError) -> str:

@@ -16,7 +16,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import msgspec
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -29,11 +29,15 @@ from cryptography.hazmat.primitives.serialization import (
 
 FORMAT = "ordertrail.seal.v1"
 NO_SEAL = "0" * 64
-_PEM_END = b"-----END PUBLIC KEY-----"
+_PEM_BEGIN, _PEM_END = b"-----BEGIN ", b"-----END PUBLIC KEY-----"
 
 
 class BadSealError(Exception):
     """These bytes are no seal of ours; the message says why."""
+
+
+class BadKeyError(Exception):
+    """A file holds no public keys, or something else as well."""
 
 
 class Seal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -122,7 +126,20 @@ def read_signing_key(file: Path) -> Ed25519PrivateKey:
 
 
 def read_public_keys(file: Path) -> Mapping[str, Ed25519PublicKey]:
-    """Read all public keys of a PEM file: after a new signing key, the old ones stay in it."""
-    blocks = file.read_bytes().split(_PEM_END)[:-1]
-    keys = [load_pem_public_key(block + _PEM_END) for block in blocks]
-    return {key_id(key): key for key in keys if isinstance(key, Ed25519PublicKey)}
+    """Read all public keys of a PEM file: after a new signing key, the old ones stay in it.
+
+    A file that is damaged is refused whole: with keys missing, good seals would look forged.
+
+    Raises:
+        BadKeyError: it holds none, or one that can't be read.
+        OSError: the file can't be read.
+    """
+    *blocks, rest = file.read_bytes().split(_PEM_END)
+    try:
+        keys = [load_pem_public_key(block + _PEM_END) for block in blocks]
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise BadKeyError(f"the public key in {file} can't be read") from error
+    ours = {key_id(key): key for key in keys if isinstance(key, Ed25519PublicKey)}
+    if not ours or _PEM_BEGIN in rest:
+        raise BadKeyError(f"the public key in {file} is missing or cut short")
+    return ours

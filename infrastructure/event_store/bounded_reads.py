@@ -34,7 +34,7 @@ class BoundedReads:
         Raises:
             TooManyFoldsError: as many as are allowed are under way or wait.
             UnavailableError: the event store can't be reached, or did not answer in WITHIN_S.
-            OrderParkedError: an event of the order can't be read.
+            OrderParkedError: an event of the order can't be read or applied.
         """
         with self._lock:
             if self.busy >= self._most:

@@ -1,5 +1,7 @@
 """One order's past, read from the event store, a bounded number of reads at one time."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 
 from domain.errors import DomainError
@@ -10,6 +12,23 @@ from infrastructure.redis.layout import body_bytes
 from projections.order.history import compare, history_page
 from projections.order.past import Events, Point, fold_until
 from projections.ports import OrderDifference, OrderHistoryPage, OrderView
+
+
+@contextmanager
+def named_by_event(reader: OrderReader, order_id: OrderId) -> Iterator[None]:
+    """Tell a fold of an order that fails by the event at which it does.
+
+    Events that can be read each by itself may not fit together: one was deleted, or given to
+    another order. A failure that folding the order anew does not meet is a fault of ours.
+
+    Raises:
+        UnreadableEventError: an event can't be applied, or one is missing before it.
+    """
+    try:
+        yield
+    except Exception:
+        reader.fold(order_id)
+        raise
 
 
 class EventStoreOrderHistory:
@@ -24,7 +43,8 @@ class EventStoreOrderHistory:
     ) -> OrderHistoryPage | None:
         def read() -> OrderHistoryPage | None:
             events = self._reader.events(order_id, open_sealed=show_personal)
-            return history_page(events, after=after, limit=limit)
+            with named_by_event(self._reader, order_id):
+                return history_page(events, after=after, limit=limit)
 
         return await self._reads.run(read)
 
@@ -32,9 +52,9 @@ class EventStoreOrderHistory:
         self, order_id: OrderId, point: Point, *, show_personal: bool
     ) -> OrderView | None:
         def read() -> OrderView | None:
-            document = fold_until(
-                self._recorded(order_id, point, show_personal=show_personal), point
-            )
+            events = self._recorded(order_id, point, show_personal=show_personal)
+            with named_by_event(self._reader, order_id):
+                document = fold_until(events, point)
             if document is None:
                 return None
             body = body_bytes(document)
@@ -47,7 +67,8 @@ class EventStoreOrderHistory:
     ) -> OrderDifference | None:
         def read() -> OrderDifference | None:
             events = self._recorded(order_id, since, to, show_personal=show_personal)
-            return compare(fold_until(events, since), fold_until(events, to))
+            with named_by_event(self._reader, order_id):
+                return compare(fold_until(events, since), fold_until(events, to))
 
         return await self._reads.run(read)
 

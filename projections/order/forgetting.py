@@ -29,7 +29,8 @@ _BEHIND: Mapping[str, str] = {
     **{str(status): " in " for status in TrackingStatus},
 }
 """By the code of a step: what stands before the words in its text; it is in none of ours."""
-_OURS = frozenset(in_words(code) for code in HoldReason if code is not HoldReason.OTHER)
+OUR_HOLD_REASONS = frozenset(in_words(code) for code in HoldReason if code is not HoldReason.OTHER)
+"""They stay. The document does not tell who wrote them, so nobody else may: see `HoldBody`."""
 
 
 def without_personal_data(body: Body) -> Body:
@@ -37,7 +38,7 @@ def without_personal_data(body: Body) -> Body:
     return body | {
         "customer": customer(body["customer"]["id"], FORGOTTEN),
         "shipping_address": address(FORGOTTEN.shipping_address),
-        "hold_reason": _text(body["hold_reason"], kept=_OURS),
+        "hold_reason": _text(body["hold_reason"], kept=OUR_HOLD_REASONS),
         "shipments": [
             one | {"proof": _text(one["proof"]), "scans": [_scan(scan) for scan in one["scans"]]}
             for one in body["shipments"]

@@ -1,5 +1,7 @@
 """What a hold of people's is worth while an order's money fails."""
 
+import pytest
+
 from domain.fulfilment.events import (
     FulfilmentEvent,
     FulfilmentStarted,
@@ -43,6 +45,16 @@ def test_a_capture_that_people_left_out_holds_nothing(api: Api, order: OrderId) 
     )
     release(api, order)
     assert dispatch(api, second).status_code == 201
+
+
+@pytest.mark.parametrize("reason", ["a payment for a parcel failed", "authorization_let_go"])
+def test_nobody_holds_an_order_in_our_words_which_stay_when_its_customer_is_forgotten(
+    api: Api, order: OrderId, reason: str
+) -> None:
+    refused = api.post(f"/v1/orders/{order}/holds", {"reason": reason})
+    problem = assert_problem(refused, 422, "invalid_request")
+    assert problem["errors"][0]["pointer"] == "/reason"
+    assert api.post(f"/v1/orders/{order}/holds", {"reason": f"{reason}, says Ada"}).is_success
 
 
 def hold(api: Api, order: OrderId) -> None:

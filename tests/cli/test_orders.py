@@ -15,5 +15,6 @@ def test_of_an_order_that_can_not_be_read_it_is_said_where_to_look(
     assert ended.value.exit_code == 1
     assert capsys.readouterr().err == (
         "this version can't read 7K3M-92QX: order.eaten.v1 at position 2: UnknownEventTypeError;"
-        " see `dead-letters show 7K3M-92QX`\n"
+        " see `dead-letters show 7K3M-92QX`,"
+        " and `audit verify --full` for whether the log is what it was\n"
     )

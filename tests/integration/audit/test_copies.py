@@ -25,6 +25,7 @@ from infrastructure.local.ports import free_port
 from infrastructure.local.program import running
 from infrastructure.local.s3 import INNER_PORTS, S3Server
 from tests.integration.audit.conftest import History
+from tests.integration.audit.test_tampering import edit
 
 
 def test_what_is_copied_is_found_and_copying_it_again_changes_nothing(history: History) -> None:
@@ -90,11 +91,37 @@ def test_copies_are_found_by_number_across_pages(history: History) -> None:
     assert list(history.copies.numbers_after(9)) == [10, 11, 12]
 
 
-def test_keys_that_are_no_numbers_are_passed_over(history: History) -> None:
-    history.s3.put_object(Bucket=history.settings.seal_bucket, Key="seals/README", Body=b"")
+NEIGHBORS = ("README", "1", "999", "00000000000x", "0000000000001", "000000000001.x", "\u0661" * 12)
+"""What else may stand where the seals are; some would be a number, and one of them a seal's."""
+
+
+@pytest.mark.parametrize("name", NEIGHBORS)
+def test_other_keys_among_the_seals_are_passed_over(history: History, name: str) -> None:
+    history.s3.put_object(Bucket=history.settings.seal_bucket, Key=f"seals/{name}", Body=b"x")
     history.copies.put(1, b"seal", None)
     assert list(history.copies.numbers_after(0)) == [1]
-    assert set(history.copies.find(1, 9)) == {1}
+    assert {n: one.raw for n, one in history.copies.find(1, 1000).items()} == {1: b"seal"}
+    assert not history.copies.find(1, 1)[1].covered
+
+
+def test_entries_are_of_exactly_their_key_and_of_its_oldest_version(history: History) -> None:
+    entries = [Entry(1, "order-1", 1, 0, b"", b"h" * 32)]
+    history.copies.put(1, b"seal", write_entries(entries))
+    for key in (entries_key(1), f"{entries_key(1)}.x"):
+        history.s3.put_object(Bucket=history.settings.seal_bucket, Key=key, Body=b"x")
+    assert history.copies.find_entries(1) == entries
+    history.s3.put_object(Bucket=history.settings.seal_bucket, Key=f"{entries_key(2)}.x", Body=b"x")
+    assert history.copies.find_entries(2) is None
+
+
+async def test_keys_beside_the_copies_blind_no_verification(told: History) -> None:
+    for key in ("seals/1", "seals/2.x", "seals/999", f"{entries_key(1)}.x"):
+        told.s3.put_object(Bucket=told.settings.seal_bucket, Key=key, Body=b"x")
+    assert told.verify().exit_code == 0
+    edit(told, 4, b'"quantity":1', b'"quantity":2')
+    fault = told.first_fault()
+    assert (fault.kind, fault.position, fault.stream) == (Kind.CHANGED, 4, told.stream("a"))
+    assert told.verify().unchecked == []
 
 
 def test_s3_away_is_one_kind_of_error(history: History) -> None:

@@ -1,15 +1,17 @@
 """Where a verification begins and ends, what it says when parts are away, and its memory."""
 
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
-from api.cli.main import app
+from api.cli.main import app, expected_faults
 from infrastructure.audit.chains import ChainCheck
 from infrastructure.audit.log import entry_of, find_events, read_range
 from infrastructure.audit.report import Kind
+from infrastructure.audit.seals import BadKeyError
 from infrastructure.audit.verify import BEGINNING, Verified, begin_at
 from infrastructure.local.ports import free_port
 from tests.integration.audit.conftest import History
@@ -163,6 +165,34 @@ async def test_without_the_database_nothing_can_be_checked_and_that_is_said(
     done = CliRunner().invoke(app, ["audit", "verify"])
     assert done.exit_code == 2
     assert done.stdout.startswith("can't be checked")
+
+
+DAMAGED_KEYS: Mapping[str, Callable[[bytes], bytes]] = {
+    "empty": lambda _: b"",
+    "garbage": lambda _: b"\xff\x00 no key",
+    "cut short": lambda good: good[:-30],
+    "a second one cut short": lambda good: good + good[:-30],
+    "a block that is no key": lambda _: (
+        b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"
+    ),
+    "a block without its beginning": lambda good: good[30:],
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED_KEYS)
+async def test_with_a_damaged_public_key_nothing_is_called_forged(
+    told: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
+) -> None:
+    command(told, tmp_path, monkeypatch)
+    file = told.settings.seal_public_key_file
+    file.write_bytes(DAMAGED_KEYS[damage](file.read_bytes()))
+    done = CliRunner().invoke(app, ["audit", "verify", "--full"])
+    assert done.exit_code == 2
+    assert done.stdout.startswith(f"can't be checked: the public key in {file} ")
+    assert "fault" not in done.stdout
+    with pytest.raises(BadKeyError):
+        CliRunner().invoke(app, ["audit", "seal"], catch_exceptions=False)
+    assert BadKeyError in expected_faults()
 
 
 def away(history: History) -> None:

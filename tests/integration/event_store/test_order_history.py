@@ -1,10 +1,16 @@
 """The past from a real event store: the bytes that the view had then, by the database's clock."""
 
 import asyncio
+import base64
+from collections.abc import Awaitable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
+import psycopg
 import pytest
+from typer.testing import CliRunner
 
+from api.cli.main import app
 from commands.order.cancel import CancelOrder, cancel_order
 from commands.order.place import place_order
 from commands.ports import Ports
@@ -13,8 +19,9 @@ from domain.ids import OrderId, Sku
 from domain.order.decisions import LineToCancel
 from infrastructure.event_store.order_history import EventStoreOrderHistory
 from infrastructure.redis import layout
-from projections.ports import TooManyFoldsError
+from projections.ports import OrderParkedError, TooManyFoldsError
 from tests.integration.event_store.test_event_store import (
+    MASTER_KEY,
     order,
     ports,
     reader,
@@ -119,3 +126,59 @@ async def test_no_more_than_so_many_read_the_past_at_once(
     refused = [one for one in outcomes if isinstance(one, TooManyFoldsError)]
     assert len(refused) == 7
     assert await history.as_of(order_id, 1, show_personal=False) is not None
+
+
+DAMAGED = {
+    "an event is deleted": ("DELETE FROM events WHERE notification_id = 3", 5, "GapError"),
+    "the first event is deleted": ("DELETE FROM events WHERE notification_id = 1", 3, "GapError"),
+    "another order's event is among them": (
+        "UPDATE events SET order_id = %(order_id)s WHERE notification_id = 2",
+        2,
+        "MisplacedError",
+    ),
+}
+"""What somebody does in SQL to an order of positions 1, 3, 5, and where its fold fails, and how."""
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
+async def test_of_a_damaged_order_is_told_which_event_fails_and_what_was_before_it(
+    ports: Ports, database_url: str, history: EventStoreOrderHistory, damage: str
+) -> None:
+    order_id, seen = await lived(ports, database_url)
+    statement, position, why = DAMAGED[damage]
+    with psycopg.connect(database_url) as connection:
+        connection.execute(statement, {"order_id": order_id})
+    asked: list[Awaitable[object]] = [
+        history.history(order_id, show_personal=False, after=0, limit=100),
+        history.history(order_id, show_personal=True, after=position, limit=1),
+        history.as_of(order_id, None, show_personal=False),
+        history.difference(order_id, 0, None, show_personal=False),
+    ]
+    for one in asked:
+        with pytest.raises(OrderParkedError, match=f" at position {position}: {why}"):
+            await one
+    before = await history.as_of(order_id, position - 1, show_personal=True)
+    assert (before and before.body) == (seen[0] if position != 3 else None)
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
+async def test_the_command_shows_of_a_damaged_order_what_can_be_read_and_names_the_rest(
+    ports: Ports,
+    database_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    damage: str,
+) -> None:
+    order_id, _ = await lived(ports, database_url)
+    statement, position, why = DAMAGED[damage]
+    with psycopg.connect(database_url) as connection:
+        connection.execute(statement, {"order_id": order_id})
+    master = tmp_path / "master.key"
+    master.write_text(base64.b64encode(MASTER_KEY).decode())
+    monkeypatch.setenv("ORDERTRAIL_POSTGRES_URL", database_url)
+    monkeypatch.setenv("ORDERTRAIL_MASTER_KEY_FILE", str(master))
+    told = CliRunner().invoke(app, ["history", str(order_id), "--json"])
+    assert told.exit_code == 1
+    assert len(told.stdout.splitlines()) == (1 if position != 3 else 0)
+    assert f"at position {position}: {why}; see " in told.stderr
+    assert "`audit verify --full`" in told.stderr
