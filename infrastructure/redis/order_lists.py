@@ -1,12 +1,12 @@
 """Lists of orders, newest first, merged from all shards.
 
 Rules: a page is of one generation, and shows only what is still as the list said; an order that is
-known to be out of date is marked; and whatever is asked for, a bounded number of documents is
-looked at.
+known to be out of date is marked, and one whose document is damaged is left out; and whatever is
+asked for, a bounded number of documents is looked at.
 """
 
 import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 from uuid import UUID
@@ -48,13 +48,13 @@ class OrderLists:
         top, bottom = _range(query)
         looked_at, is_over = 0, False
         after = query.after
-        found: list[StoredDocument] = []
+        found: list[tuple[bytes, StoredDocument]] = []
         # One more than asked for tells whether there is a next page.
         while len(found) < at_once and looked_at < MOST_LOOKED_AT and not is_over:
             keys = await self._page_of_keys(generation, name, (top, bottom), at_once)
             named = {one: order for one in keys if (order := _order_id(one)) is not None}
-            values = await self._gather_documents(generation, named.values())
-            found += [one for one in map(layout.decode, values) if matches(one.header.lists, query)]
+            documents = await self._gather_documents(generation, named)
+            found += [one for one in documents if matches(one[1].header.lists, query)]
             looked_at += len(keys)
             is_over = len(keys) < at_once
             if not is_over:
@@ -62,9 +62,9 @@ class OrderLists:
                 after = next((one.decode() for one in reversed(keys) if one in named), after)
         page = found[: query.limit]
         if len(found) > query.limit:
-            after = page[-1].header.sort_key
+            after = page[-1][0].decode()
         return OrderPage(
-            bodies=[_body(one) for one in page],
+            bodies=[_body(stored) for _, stored in page],
             next_after=None if is_over and len(found) <= query.limit else after,
             as_of_position=as_of,
         )
@@ -83,17 +83,28 @@ class OrderLists:
         return list(islice(merged, limit))
 
     async def _gather_documents(
-        self, generation: int, order_ids: Iterable[OrderId]
-    ) -> Sequence[bytes]:
-        """Fetch what a list named, as long as that list's generation is the one that is read."""
-        values = await self._reads.get_documents(list(order_ids))
+        self, generation: int, named: Mapping[bytes, OrderId]
+    ) -> Iterator[tuple[bytes, StoredDocument]]:
+        """Fetch what a list named, as long as that list's generation is the one that is read.
+
+        Each comes with its entry, which says where to go on: a header may say anything.
+        """
+        values = await self._reads.get_documents(list(named.values()))
         if self._reads.generation != generation:
             raise _GenerationMovedError
-        return [value for value in values if value is not None]
+        pairs = zip(named, values, strict=True)
+        stored = ((entry, layout.decode(value)) for entry, value in pairs if value is not None)
+        return ((entry, one) for entry, one in stored if _is_whole(one))
 
 
 class _GenerationMovedError(Exception):
     """Another generation is read by now."""
+
+
+def _is_whole(stored: StoredDocument) -> bool:
+    """Whether it can be shown: one body that no code of ours wrote would spoil a whole page."""
+    is_object = stored.body.startswith(b'{"') and stored.body.endswith(b"}")
+    return stored.damage is None and is_object
 
 
 def _body(stored: StoredDocument) -> bytes:

@@ -1,9 +1,11 @@
 """A value in Redis that no code of ours wrote is as good as none, and is written over."""
 
 import asyncio
+from itertools import product
 from typing import Any
 from uuid import uuid4
 
+import orjson
 import pytest
 import redis.asyncio
 
@@ -13,7 +15,7 @@ from infrastructure.redis.dead_letters import DeadLetters
 from infrastructure.redis.refold import Refolded, refold
 from projections.ports import OrderQuery, ViewsUnavailableError
 from tests.integration.pipeline.conftest import Pipeline
-from tests.integration.pipeline.test_views import make_views
+from tests.integration.pipeline.test_views import list_all, make_views
 
 DAMAGE = [
     b"garbage",
@@ -58,6 +60,28 @@ async def test_a_reader_gets_the_fold_and_leaves_it_there(pipeline: Pipeline, va
     assert found is not None
     assert found.source == "event-store"
     assert pipeline.assert_views_equal_folds() == 1
+
+
+NO_BODY = [b"", b"{}", b'{"order_id":', b"null"]
+"""Behind a header that can be read."""
+
+
+async def test_a_list_leaves_them_out_and_goes_on_behind_them(pipeline: Pipeline) -> None:
+    values = [*DAMAGE, *(b"\n" + body for body in NO_BODY)]
+    with pipeline.relay(), pipeline.projector():
+        placed = [await pipeline.place(number) for number in range(2 * len(values))]
+        await asyncio.to_thread(pipeline.await_complete, placed[-1].position)
+    for one, value in zip(placed[::2], values, strict=True):
+        key = layout.document_key(one.order_id, pipeline.kafka.order_partitions, 1)
+        stored: Any = pipeline.redis.get(key)
+        header = stored.split(b"\n")[0] if value.startswith(b"\n") else b""
+        pipeline.redis.set(key, header + value)
+    whole = [str(one.order_id) for one in reversed(placed[1::2])]
+    asked: list[dict[str, str]] = [{}, {"payment_status": "none"}, {"return_status": "none"}]
+    async with redis.asyncio.from_url(pipeline.redis_url, protocol=3) as client:
+        for filters, limit in product(asked, (1, 2, 3, 100)):
+            bodies = await list_all(make_views(pipeline, client), limit, **filters)
+            assert [orjson.loads(body)["order_id"] for body in bodies] == whole
 
 
 @pytest.mark.parametrize("digit", [b" ", b"+", b"_"])
