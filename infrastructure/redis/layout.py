@@ -89,7 +89,7 @@ class _ShownHeader(msgspec.Struct):
     parked: bool = False
 
 
-_FED = re.compile(rb"\d+(,\d+)*")
+_FED = re.compile(rb"[1-9]\d{0,8}(,[1-9]\d{0,8})*")
 _PROGRESS = re.compile(rb"[ -~]*")
 _NO_HEADER = Header(owner=CustomerId(""), versions={}, sort_key="", lists=[])
 _shown_decoder = msgspec.json.Decoder(_ShownHeader)
@@ -144,10 +144,14 @@ def encode_fed(generations: Iterable[int]) -> str:
 
 
 def decode_fed(value: bytes | None) -> tuple[int, ...]:
-    """Read which generations are fed; what is no such set is as good as none, as in apply.lua."""
+    """Read which generations are fed; what is no such set is as good as none, as in apply.lua.
+
+    Only as it is written: the script compares texts, to which '01' and '1,1' are no '1'.
+    """
     if value is None or not _FED.fullmatch(value):
         return (FIRST_GENERATION,)
-    return tuple(map(int, value.split(b",")))
+    fed = tuple(map(int, value.split(b",")))
+    return fed if len(set(fed)) == len(fed) else (FIRST_GENERATION,)
 
 
 def decode_progress(value: bytes | None) -> str:

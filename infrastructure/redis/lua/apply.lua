@@ -19,6 +19,8 @@
 -- A document's value begins with its position in twenty digits. Once something is written no call
 -- may fail: what is of another type is as good as none, and makes room.
 
+local MOST_DIGITS = 9 -- of a generation's number
+
 local function prefix(generation)
   return KEYS[2] .. 'g' .. generation .. ':'
 end
@@ -29,11 +31,20 @@ local function get(key)
   return type(value) == 'string' and string.match(value, '^[\32-\126]*$') or nil
 end
 
-if ARGV[1] ~= '*' then
-  local fed = get(KEYS[1]) or '1'
-  if (string.gsub(',' .. fed, ',%d+', '')) ~= '' then
-    fed = '1'
+-- Only as callers write it: '01', '1,1' or digits without end are as good as none, as in feed.lua.
+local function fed_generations()
+  local stored, known, found = get(KEYS[1]), {}, {}
+  for generation in string.gmatch(stored or '', '[1-9]%d*') do
+    if known[generation] or #generation > MOST_DIGITS then
+      return '1'
+    end
+    known[generation], found[#found + 1] = true, generation
   end
+  return #found > 0 and table.concat(found, ',') == stored and stored or '1'
+end
+
+if ARGV[1] ~= '*' then
+  local fed = fed_generations()
   if fed ~= ARGV[1] then
     return {'fed', fed}
   end

@@ -232,3 +232,38 @@ async def test_a_shard_whose_own_keys_are_damaged_goes_on(
     pipeline.generations.shards[partition].join(2)
     assert pipeline.generations.shards[partition].fed() == (1, 2)
     assert pipeline.assert_views_equal_folds() == 2
+
+
+NOT_CANONICAL = [
+    b"01",
+    b"001",
+    b"1,1",
+    b"1,01",
+    b"2,2",
+    b"0",
+    b"1,0",
+    b"1,",
+    b"9" * 10,
+    b"9" * 5000,
+]
+
+
+async def test_only_the_one_way_to_write_what_is_fed_counts_and_the_shard_goes_on(
+    pipeline: Pipeline,
+) -> None:
+    with pipeline.relay(), pipeline.projector():
+        for number, value in enumerate(NOT_CANONICAL):
+            placed = await pipeline.place(number)
+            partition = layout.partition_of(placed.order_id, pipeline.kafka.order_partitions)
+            pipeline.redis.set(layout.fed_key(partition), value)
+            cancelled = await pipeline.cancel(placed.order_id)
+            await asyncio.to_thread(pipeline.await_complete, cancelled.position)
+    shard = pipeline.generations.shards[0]
+    for value in NOT_CANONICAL:
+        pipeline.redis.set(layout.fed_key(0), value)
+        assert shard.fed() == (1,)
+        shard.join(2)
+        assert shard.fed() == (1, 2)
+        shard.leave(2)
+        assert pipeline.redis.get(layout.fed_key(0)) == b"1"
+    assert pipeline.assert_views_equal_folds() == len(NOT_CANONICAL)
