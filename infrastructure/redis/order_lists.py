@@ -2,7 +2,7 @@
 
 Rules: a page is of one generation, and shows only what is still as the list said; an order that is
 known to be out of date is marked, and one whose document is damaged is left out; and whatever is
-asked for, a bounded number of documents is looked at.
+asked for, a bounded number of documents is looked at, in few round trips.
 """
 
 import heapq
@@ -24,6 +24,8 @@ OUT_OF_DATE = b'{"is_out_of_date":true,'
 """How the body of an order begins of which a later event can't be applied."""
 MOST_LOOKED_AT = 2_000
 """Orders for one page: where few of many match, a page is short and says where to go on."""
+LOOKED_AT_A_TIME = 100
+"""At least, once the first trip was not enough: by the few that a page may hold, it takes long."""
 
 
 class OrderLists:
@@ -44,13 +46,15 @@ class OrderLists:
                 continue  # a flip is a rare thing: this ends
 
     async def _page_in(self, generation: int, query: OrderQuery, as_of: int) -> OrderPage:
-        name, at_once = narrowest(query), query.limit + 1
+        # One more than asked for tells whether there is a next page.
+        name, wanted = narrowest(query), query.limit + 1
         top, bottom = _range(query)
         looked_at, is_over = 0, False
         after = query.after
         found: list[tuple[bytes, StoredDocument]] = []
-        # One more than asked for tells whether there is a next page.
-        while len(found) < at_once and looked_at < MOST_LOOKED_AT and not is_over:
+        while len(found) < wanted and looked_at < MOST_LOOKED_AT and not is_over:
+            at_once = max(wanted, LOOKED_AT_A_TIME) if looked_at else wanted
+            at_once = min(at_once, MOST_LOOKED_AT - looked_at)
             keys = await self._page_of_keys(generation, name, (top, bottom), at_once)
             named = {one: order for one in keys if (order := _order_id(one)) is not None}
             documents = await self._gather_documents(generation, named)

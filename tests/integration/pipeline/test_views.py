@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -18,6 +18,7 @@ from domain.errors import DomainError, UnavailableError
 from domain.ids import CustomerId, OrderId
 from infrastructure import composition
 from infrastructure.redis import order_lists
+from infrastructure.redis.live_reads import LiveReads
 from infrastructure.redis.views import RedisOrderViews
 from infrastructure.settings import StoreSettings
 from projections.order.document import OrderDocument
@@ -314,6 +315,30 @@ async def test_where_few_of_many_match_a_page_is_short_and_says_where_to_go_on(
     assert page.bodies == []
     assert page.next_after is not None
     assert await list_all(views, 1, payment_status="paid") == []
+
+
+@pytest.mark.parametrize("limit", [1, 5, 150])
+async def test_what_hardly_any_order_matches_is_looked_for_in_few_round_trips(
+    pipeline: Pipeline, client: "redis.asyncio.Redis", monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    monkeypatch.setattr(order_lists, "LOOKED_AT_A_TIME", 10)
+    with pipeline.relay(), pipeline.projector():
+        answers = [await pipeline.place(n) for n in range(35)]
+        await asyncio.to_thread(pipeline.await_complete, answers[-1].position)
+    reads = LiveReads(client, pipeline.kafka.order_partitions)
+    looked_at: list[int] = []
+    get_documents = reads.get_documents
+
+    async def counting(order_ids: Sequence[OrderId]) -> Sequence[bytes | None]:
+        looked_at.append(len(order_ids))
+        return await get_documents(order_ids)
+
+    monkeypatch.setattr(reads, "get_documents", counting)
+    lists = order_lists.OrderLists(client, reads)
+    page = await lists.page(OrderQuery(None, None, None, limit, None, payment_status="paid"))
+    assert (page.bodies, page.next_after) == ([], None)
+    assert sum(looked_at) == 35
+    assert looked_at == {1: [2, 10, 10, 10, 3], 5: [6, 10, 10, 9], 150: [35]}[limit]
 
 
 async def test_a_list_says_which_position_it_is_as_of(
