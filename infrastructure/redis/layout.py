@@ -91,6 +91,8 @@ class _ShownHeader(msgspec.Struct):
 
 _FED = re.compile(rb"[1-9]\d{0,8}(,[1-9]\d{0,8})*")
 _PROGRESS = re.compile(rb"[ -~]*")
+_MEMBERS = {"order_id", "customer", "lines", "position"}
+"""By which a body is known for one of ours: every one has them from its beginning."""
 _NO_HEADER = Header(owner=CustomerId(""), versions={}, sort_key="", lists=[])
 _shown_decoder = msgspec.json.Decoder(_ShownHeader)
 _header_decoder = msgspec.json.Decoder(Header)
@@ -216,13 +218,16 @@ def encode_stored(stored: StoredDocument) -> bytes:
 
 
 def to_document(stored: StoredDocument) -> OrderDocument | None:
-    """Give the document that a value holds; None where there is damage."""
+    """Give the document that a value holds; None where there is damage, or JSON of another kind."""
     if stored.damage is not None:
         return None
     try:
-        return OrderDocument(orjson.loads(stored.body), stored.header.versions)
+        body = orjson.loads(stored.body)
     except orjson.JSONDecodeError:
         return None
+    if not isinstance(body, dict) or not body.keys() >= _MEMBERS:
+        return None
+    return OrderDocument(body, stored.header.versions)
 
 
 def apply_keys(partition: int) -> Sequence[str]:

@@ -62,6 +62,23 @@ async def test_a_reader_gets_the_fold_and_leaves_it_there(pipeline: Pipeline, va
     assert pipeline.assert_views_equal_folds() == 1
 
 
+async def test_a_body_that_is_no_document_does_not_park_the_order_at_its_next_event(
+    pipeline: Pipeline,
+) -> None:
+    bodies = [b"{}", b"[]", b"null", b"5", b'"order_id"', b'{"order_id":1,"position":2}']
+    with pipeline.relay(), pipeline.projector():
+        placed = [await pipeline.place(number) for number in range(len(bodies))]
+        await asyncio.to_thread(pipeline.await_complete, placed[-1].position)
+        for one, body in zip(placed, bodies, strict=True):
+            key = layout.document_key(one.order_id, pipeline.kafka.order_partitions, 1)
+            value: Any = pipeline.redis.get(key)
+            pipeline.redis.set(key, value.split(b"\n")[0] + b"\n" + body)
+            last = await pipeline.cancel(one.order_id)
+        await asyncio.to_thread(pipeline.await_complete, last.position)
+    assert list(DeadLetters(pipeline.redis, pipeline.kafka.order_partitions).all()) == []
+    assert pipeline.assert_views_equal_folds() == len(bodies)
+
+
 NO_BODY = [b"", b"{}", b'{"order_id":', b"null"]
 """Behind a header that can be read."""
 
