@@ -1,6 +1,6 @@
 """`dead-letters`: orders that are set aside because one of their events can't be applied."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from domain.ids import OrderId
     from infrastructure.event_store.order_reader import OrderReader
     from infrastructure.redis.dead_letters import DeadLetter, DeadLetters
+    from infrastructure.redis.refold import Refolded
 
 MOST = 100
 
@@ -69,9 +70,7 @@ def retry(orders: Orders = None, *, most: Most = MOST, dry_run: DryRun = False) 
     if dry_run:
         typer.echo(f"{len(chosen)} orders would be tried again; nothing was done")
         return
-    whole = letters.retry(reader, chosen)
-    typer.echo(f"{whole} orders are whole again, {len(chosen) - whole} are not")
-    if whole < len(chosen):
+    if not _tell_retried(letters.retry(reader, chosen)):
         raise typer.Exit(1)
 
 
@@ -114,6 +113,24 @@ def _chosen(
     if missing:
         fail(f"not parked: {', '.join(map(str, missing))}")
     return chosen
+
+
+def _tell_retried(results: "Mapping[OrderId, Refolded]") -> bool:
+    """Say what became of each order; True if no note is left of any."""
+    from infrastructure.redis.refold import Refolded
+
+    for order_id, result in results.items():
+        if result is Refolded.REMOVED:
+            typer.echo(f"{order_id} {result.value}")
+        elif result is Refolded.UNKNOWN:
+            typer.echo(
+                f"{order_id} {result.value}: `dead-letters discard {order_id}` takes its note off"
+            )
+    found = list(results.values())
+    left = found.count(Refolded.PARKED) + found.count(Refolded.UNKNOWN)
+    whole = len(found) - left - found.count(Refolded.REMOVED)
+    typer.echo(f"{whole} orders are whole again, {left} are not")
+    return left == 0
 
 
 def _line(letter: "DeadLetter") -> str:

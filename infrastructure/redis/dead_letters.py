@@ -4,7 +4,7 @@ A retry folds the order from the event store, so there is no side queue to keep 
 discarded note comes back with the order's next event, as long as the order can't be folded.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import redis
@@ -43,14 +43,17 @@ class DeadLetters:
         note = self._shard(order_id).parked(self._generations.live()).get(order_id)
         return None if note is None else DeadLetter(order_id, note)
 
-    def retry(self, reader: OrderReader, order_ids: Sequence[OrderId]) -> int:
-        """Fold orders from the event store; give how many can be, and are parked no more.
+    def retry(
+        self, reader: OrderReader, order_ids: Sequence[OrderId]
+    ) -> Mapping[OrderId, Refolded]:
+        """Fold orders from the event store; give what each was found to be.
+
+        Of one that is UNKNOWN to the log the note stays: somebody else has put it there.
 
         Raises:
             UnavailableError: the event store can't be reached; running it again is safe.
         """
-        results = [refold(reader, self._shard(order_id), order_id) for order_id in order_ids]
-        return sum(result is not Refolded.PARKED for result in results)
+        return {one: refold(reader, self._shard(one), one) for one in order_ids}
 
     def discard(self, order_ids: Sequence[OrderId]) -> int:
         """Take notes away; give how many there were. The documents stay marked as out of date."""

@@ -8,7 +8,9 @@ from uuid import uuid4
 import orjson
 import pytest
 import redis.asyncio
+import typer
 
+from api.cli import dead_letters
 from domain.ids import OrderId
 from infrastructure.redis import layout
 from infrastructure.redis.dead_letters import DeadLetters
@@ -220,9 +222,29 @@ async def test_notes_that_nobody_can_read_stop_no_list_of_dead_letters(pipeline:
     order_id = OrderId(uuid4())
     notes: dict[str | bytes, str] = {"no order": "{}", b"\xff": "{}", str(order_id): "no note"}
     pipeline.redis.hset(layout.parked_key(0, 1), mapping=notes)  # type: ignore[arg-type]
-    dead_letters = DeadLetters(pipeline.redis, pipeline.kafka.order_partitions)
-    [found] = dead_letters.all()
+    [found] = DeadLetters(pipeline.redis, pipeline.kafka.order_partitions).all()
     assert found.order_id == order_id
+
+
+async def test_a_note_on_an_order_that_the_log_does_not_have_is_told_for_what_it_is(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unknown, placed = OrderId(uuid4()), await pipeline.place(0)
+    note = layout.encode_note(layout.ParkedNote(1, "order.eaten.v1", "why"))
+    for order_id in (unknown, placed.order_id):
+        partition = layout.partition_of(order_id, pipeline.kafka.order_partitions)
+        pipeline.redis.hset(layout.parked_key(partition, 1), str(order_id), note)
+    letters = DeadLetters(pipeline.redis, pipeline.kafka.order_partitions)
+    monkeypatch.setattr(dead_letters, "_dead_letters", lambda: letters)
+    monkeypatch.setattr(dead_letters, "_reader", lambda: pipeline.reader)
+    with pytest.raises(typer.Exit):
+        dead_letters.retry([])
+    told = capsys.readouterr().out
+    assert f"{unknown} is not in the log: `dead-letters discard {unknown}`" in told
+    assert told.endswith("1 orders are whole again, 1 are not\n")
+    assert [one.order_id for one in letters.all()] == [unknown]
+    dead_letters.discard([str(unknown)])
+    assert list(letters.all()) == []
 
 
 @pytest.mark.parametrize("value", [b"abc", b"\xff\xfe", b"1,,", b"", None])

@@ -16,6 +16,7 @@ from commands.ports import StreamUnreadableError
 from domain.ids import OrderId
 from infrastructure.event_store.recorder import EventLogRecorder, open_datastore
 from infrastructure.redis.dead_letters import DeadLetters
+from infrastructure.redis.refold import Refolded
 from infrastructure.redis.views import RedisOrderViews
 from projections.ports import OrderParkedError, OrderQuery
 from tests.integration.pipeline.conftest import Pipeline
@@ -50,7 +51,8 @@ async def test_a_poisoned_event_parks_its_order_and_stops_no_other(pipeline: Pip
         assert all(pipeline.stored(one.order_id) is not None for one in others)
         with pytest.raises(StreamUnreadableError):
             await pipeline.cancel(bad.order_id)
-        assert dead_letters(pipeline).retry(pipeline.reader, [bad.order_id]) == 0
+        retried = dead_letters(pipeline).retry(pipeline.reader, [bad.order_id])
+        assert retried == {bad.order_id: Refolded.PARKED}
 
     dead_letters(pipeline).retry(pipeline.reader, [bad.order_id])
     assert list(dead_letters(pipeline).all()) == []
@@ -106,7 +108,8 @@ async def test_a_discarded_note_is_gone_and_its_order_is_still_as_it_was(
         assert dead_letters(pipeline).find(bad.order_id) is not None
         assert dead_letters(pipeline).discard([bad.order_id]) == 1
         assert dead_letters(pipeline).find(bad.order_id) is None
-        assert dead_letters(pipeline).retry(pipeline.reader, [bad.order_id]) == 0
+        retried = dead_letters(pipeline).retry(pipeline.reader, [bad.order_id])
+        assert retried == {bad.order_id: Refolded.PARKED}
 
 
 async def test_a_message_that_is_not_ours_is_passed_over(pipeline: Pipeline) -> None:
