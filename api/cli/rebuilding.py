@@ -101,7 +101,7 @@ class _Command:
         from infrastructure.rebuild.fill import CheckpointMovedError
         from infrastructure.rebuild.lifecycle import RefusedError
         from infrastructure.rebuild.log import RebuildRunsError
-        from infrastructure.redis.generations import LedgerMovedError
+        from infrastructure.redis.generations import LedgerMovedError, LedgerUnreadableError
         from infrastructure.redis.shard import DocumentMovedError
         from infrastructure.settings import StoreSettings, ViewSettings
 
@@ -115,6 +115,7 @@ class _Command:
             RebuildRunsError,
             StalledError,
             LedgerMovedError,
+            LedgerUnreadableError,
             CheckpointMovedError,
             DocumentMovedError,
         ) as error:

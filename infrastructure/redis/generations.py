@@ -23,6 +23,17 @@ class LedgerMovedError(Exception):
     """Somebody else was here, or Redis has lost what it was told: look at what there is now."""
 
 
+class LedgerUnreadableError(Exception):
+    """Nobody can tell what is known of the generations; the message says what to do."""
+
+    def __init__(self, found: str) -> None:
+        super().__init__(
+            f"{layout.GENERATIONS} holds {found}, and not what is known of the generations:"
+            f" somebody wrote there. `DEL {layout.GENERATIONS}` in Redis, then `rebuild`"
+            " (and no --rollback before it): see docs/operations.md"
+        )
+
+
 class Plan(msgspec.Struct, frozen=True):
     """The next generation, while it is being built.
 
@@ -96,18 +107,31 @@ class Generations:
         return _bytes(values[0])
 
     def ledger(self) -> Ledger:
-        stored = _bytes(self._client.get(layout.GENERATIONS))
-        return Ledger() if stored is None else _decoder.decode(stored)
+        """Read the ledger.
+
+        Raises:
+            LedgerUnreadableError: no code of ours wrote what is there.
+        """
+        return _ledger(self._stored_ledger())
+
+    def _stored_ledger(self) -> bytes | None:
+        # Unlike the pointer, it is not as good as none: a rebuild may be under way.
+        try:
+            return _bytes(self._client.get(layout.GENERATIONS))
+        except redis.ResponseError as error:
+            if not str(error).startswith("WRONGTYPE"):
+                raise
+            raise LedgerUnreadableError("another type") from error
 
     def write(self, before: Ledger, after: Ledger) -> Ledger:
         """Put a ledger in the place of the one that was read, and give it.
 
         Raises:
             LedgerMovedError: it is another one by now.
+            LedgerUnreadableError: no code of ours wrote what is there.
         """
-        stored = _bytes(self._client.get(layout.GENERATIONS))
-        found = Ledger() if stored is None else _decoder.decode(stored)
-        if found != before or not self._swapped(
+        stored = self._stored_ledger()
+        if _ledger(stored) != before or not self._swapped(
             layout.GENERATIONS, stored, _encoder.encode(after).decode()
         ):
             raise LedgerMovedError("the ledger of the generations was changed, or is gone")
@@ -153,3 +177,12 @@ class Generations:
 
 def _bytes(value: Any) -> bytes | None:
     return None if value is None else bytes(value)
+
+
+def _ledger(stored: bytes | None) -> Ledger:
+    if stored is None:
+        return Ledger()
+    try:
+        return _decoder.decode(stored)
+    except (ValueError, msgspec.MsgspecError) as error:
+        raise LedgerUnreadableError(repr(stored[:40])) from error

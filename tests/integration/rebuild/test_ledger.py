@@ -1,0 +1,85 @@
+"""Where somebody has written over what is known of the generations, a person is told what to do."""
+
+import asyncio
+from itertools import product
+
+import pytest
+import typer
+
+from api.cli.rebuilding import rebuild
+from infrastructure.redis import layout
+from infrastructure.redis.generations import LedgerUnreadableError
+from tests.integration.pipeline.conftest import Pipeline
+from tests.integration.rebuild.conftest import rebuilding
+from tests.integration.rebuild.test_rebuild import place_some, run
+
+NO_LEDGERS = [
+    "abc",
+    "",
+    b"\xff\xfe",
+    "[]",
+    '{"highest":"x"}',
+    '{"next":{"generation":2}}',
+    '{"versions":{"a":1}}',
+    None,
+]
+"""None: a hash."""
+MODES = ["resume", "rollback", "drop_previous", "abort", "dry_run"]
+
+
+def spoil(pipeline: Pipeline, value: str | bytes | None) -> None:
+    pipeline.redis.delete(layout.GENERATIONS)
+    if value is None:
+        pipeline.redis.hset(layout.GENERATIONS, "a", "b")
+    else:
+        pipeline.redis.set(layout.GENERATIONS, value)
+
+
+async def test_the_commands_end_with_a_plain_message_and_change_nothing(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ORDERTRAIL_POSTGRES_URL", pipeline.store.postgres_url.get_secret_value())
+    monkeypatch.setenv("ORDERTRAIL_MASTER_KEY_FILE", str(pipeline.store.master_key_file))
+    monkeypatch.setenv("ORDERTRAIL_REDIS_URL", pipeline.redis_url)
+    with pipeline.relay(), pipeline.projector():
+        [placed] = await place_some(pipeline, 1)
+    asked: list[dict[str, bool]] = [{}, *({mode: True} for mode in MODES)]
+    for value, options in product(NO_LEDGERS, asked):
+        spoil(pipeline, value)
+        before = pipeline.redis.dump(layout.GENERATIONS)
+        with pytest.raises(typer.Exit) as ended:
+            await asyncio.to_thread(rebuild, **options)  # type: ignore[arg-type]
+        told = capsys.readouterr().err
+        assert ended.value.exit_code == 1
+        assert told.startswith("order:generations holds ")
+        assert "`DEL order:generations`" in told
+        assert "goes on with it" not in told
+        assert pipeline.redis.dump(layout.GENERATIONS) == before
+    rebuild(order=str(placed.order_id))  # which doesn't ask for it
+    assert pipeline.generations.fed() == {1}
+
+
+async def test_without_it_the_next_rebuild_drops_what_an_unfinished_one_has_left(
+    pipeline: Pipeline,
+) -> None:
+    class StoppedError(Exception):
+        pass
+
+    def stop(doing: str, *_: int) -> None:
+        if doing == "checking":
+            raise StoppedError
+
+    with pipeline.relay(), pipeline.projector():
+        await place_some(pipeline, 12)
+        await run(pipeline)
+        with rebuilding(pipeline, stop) as one, pytest.raises(StoppedError):
+            await asyncio.to_thread(one.run, resume=False, accept=False)
+        assert pipeline.generations.fed() == {2, 3}
+        spoil(pipeline, "abc")
+        with pytest.raises(LedgerUnreadableError):
+            await run(pipeline)
+        pipeline.redis.delete(layout.GENERATIONS)
+        await run(pipeline)
+        assert pipeline.generations.live() == 3
+        assert pipeline.generations.fed() == {2, 3}
+        assert pipeline.assert_views_equal_folds() == 12
