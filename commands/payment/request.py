@@ -134,11 +134,15 @@ def _capture_minor(subject: str, order: Order, payment: Payment, file: OrderFile
 
 
 def _refund_minor(subject: str, order: Order, payment: Payment, file: OrderFile) -> int:
+    """Give what is owed now, and can be given back; also where it failed, and was more before."""
     before = payment.refunds.get(subject)
-    if before is not None:
-        return before.amount_minor
+    if before is not None and (before.outcome is not Outcome.FAILED or is_by_hand(subject)):
+        return before.amount_minor  # the same again, or its key would stand for two amounts
     if _is_surplus(subject):
-        return surplus_minor(order, file.facts)
+        surplus = surplus_minor(order, file.facts)
+        # What people are giving back already is left out. Where that is all of it, it is waited
+        # for: asked for in full this is refused, and a refund of nothing would be followed by more.
+        return min(surplus, payment.unpromised_minor(file.promised_refunds)) or surplus
     owed = {
         receipt.subject: receipt.refund_minor
         for one in file.facts.returns

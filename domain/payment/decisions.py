@@ -125,6 +125,9 @@ def request_refund(
 ) -> tuple[PaymentEvent, ...]:
     """Decide to give captured money back; after a failure, once more.
 
+    After one it may be of another amount: less can be left than when it was first asked for. The
+    next try has a key of its own.
+
     Args:
         payment: as it is.
         refund_id: which refund.
@@ -145,15 +148,14 @@ def request_refund(
             "currency_mismatch", f"the payment is in {payment.currency}", field="/currency"
         )
     before = payment.refunds.get(refund_id)
-    if before is not None:
+    if before is not None and before.outcome is not Outcome.FAILED:
         if before.amount_minor != amount_minor:
             raise DomainError(
                 "refund_changed",
                 "this refund was asked for with another amount",
                 field="/amount_minor",
             )
-        if before.outcome is not Outcome.FAILED:
-            return ()
+        return ()
     left_minor = payment.unpromised_minor(promised)
     if amount_minor > left_minor:
         raise _refund_above(left_minor)

@@ -151,8 +151,10 @@ def refunded(
     Raises:
         DomainError: `provider_disagrees` for an unknown refund or another amount.
     """
+    if _asked_for(payment.refunds, refund_id).tries != try_number:
+        return ()  # it may have been of another amount
     before = _asked_for(payment.refunds, refund_id, amount_minor)
-    if before.outcome is not Outcome.PENDING or before.tries != try_number:
+    if before.outcome is not Outcome.PENDING:
         return ()
     return (PaymentRefunded(payment.order_id, refund_id, amount_minor),)
 

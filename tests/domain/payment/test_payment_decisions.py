@@ -20,7 +20,7 @@ from domain.payment.events import (
     RefundFailed,
     RefundRequested,
 )
-from domain.payment.state import Payment
+from domain.payment.state import Payment, Transfer
 from domain.payment.status import PaymentStatus, payment_status
 from tests.domain.payment.payments import (
     AUTHORIZED,
@@ -253,8 +253,18 @@ def test_a_failed_refund_is_asked_for_again() -> None:
     assert again == (RefundRequested(ORDER_ID, "r1", 60, "x"),)
 
 
-def test_a_refund_does_not_change_its_amount() -> None:
-    payment = given(*AUTHORIZED, *capture("p1", 100), *refund("r1", 60))
+def test_a_failed_refund_is_asked_for_again_of_what_is_left_by_then() -> None:
+    gone = (RefundFailed(ORDER_ID, "r1", ""), ChargebackReceived(ORDER_ID, "d1", 70))
+    events = [*AUTHORIZED, *capture("p1", 100), *refund("r1", 60), *gone]
+    again = give_back(after(events), 30)
+    assert again == (RefundRequested(ORDER_ID, "r1", 30, "x"),)
+    payment = given(*events, *again)
+    assert payment.refunds["r1"] == Transfer(30, tries=2)
+
+
+@pytest.mark.parametrize("known", [1, 2])
+def test_a_refund_that_has_not_failed_does_not_change_its_amount(known: int) -> None:
+    payment = given(*AUTHORIZED, *capture("p1", 100), *refund("r1", 60)[:known])
     assert refused(lambda: give_back(payment, 30)).code == "refund_changed"
 
 

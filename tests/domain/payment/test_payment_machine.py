@@ -86,8 +86,9 @@ class MoneyIsConserved(RuleBasedStateMachine):
 
     @rule(name=st.sampled_from("xyz"), amount=st.integers(0, 40))
     def ask_refund(self, name: str, amount: int) -> None:
-        if self.payment and name in self.payment.refunds:
-            amount = self.payment.refunds[name].amount_minor
+        before = self.payment.refunds.get(name) if self.payment else None
+        if before is not None and before.outcome is not Outcome.FAILED:
+            amount = before.amount_minor
         self._decide(
             lambda payment: decisions.request_refund(
                 payment, refund_id=name, amount_minor=amount, currency=GBP, reason="x"

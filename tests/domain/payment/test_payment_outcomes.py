@@ -191,6 +191,9 @@ def test_an_old_refund_does_not_answer_the_next_try() -> None:
     assert refunded(again, try_number=1) == ()
     assert refund_failed(again, try_number=1) == ()
     assert refunded(again, try_number=2) == (PaymentRefunded(ORDER_ID, "r1", 60),)
+    less = RefundRequested(ORDER_ID, "r1", 30, "x")
+    again = given(*PAID, *refund("r1", 60), RefundFailed(ORDER_ID, "r1", "no"), less)
+    assert refunded(again, try_number=1) == ()
 
 
 def test_a_chargeback_counts_once_per_dispute() -> None:

@@ -66,3 +66,9 @@ async def mend_cards(database_url: str) -> None:
     """Let the provider take what it was asked for and refused."""
     async with await psycopg.AsyncConnection.connect(database_url) as connection:
         await connection.execute("UPDATE sandbox.authorizations SET capture_fails = false")
+
+
+async def unbook_refunds(database_url: str) -> None:
+    """Put back on the provider's account what it gave back."""
+    async with await psycopg.AsyncConnection.connect(database_url) as connection:
+        await connection.execute("UPDATE sandbox.authorizations SET refunded_minor = 0")

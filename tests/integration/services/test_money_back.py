@@ -1,30 +1,20 @@
 """Money that goes back, on a real database and the sandbox's ledger, whatever dies on the way."""
 
 from collections.abc import Awaitable, Callable
-from uuid import UUID
 
 import pytest
 
 from commands.order.cancel import CancelOrder, cancel_order
-from commands.order.change import Target
 from commands.order.place import PlaceOrder, place_order
 from commands.payment.refund import AskRefund, ask_refund
-from commands.returns.returning import (
-    RequestReturn,
-    approve_return,
-    receive_return,
-    request_return,
-)
-from domain.ids import CustomerId, OrderId, ReturnId, Sku
+from domain.ids import CustomerId, OrderId, Sku
 from domain.order.decisions import LineToCancel
 from domain.order.events import OrderLine, PaymentMethod
 from domain.personal import Address, PersonalData
-from domain.returns.decisions import LineToReceive
-from domain.returns.events import ReturnReason
 from domain.shipment.events import TrackingStatus
 from domain.shipment.pieces import LineRequest
 from infrastructure.settings import Settings
-from tests.integration.services.orders import GBP, place, stock
+from tests.integration.services.orders import GBP, place, receive, stock
 from tests.integration.services.provider import CutOffError, Watched, agree, ledger, mend_cards
 from tests.integration.services.town import Town, asks, open_town
 
@@ -74,7 +64,7 @@ async def test_goods_that_are_back_before_their_money_was_taken_are_paid_back_on
         await town.rest()
         for order in (one, two):  # and no service looks in between
             await town.deliver(order, await town.send(order, [LineRequest(A, 1)]))
-            await receive(town, order, 1)
+            await receive(town.ports, order, A, 1)
         await town.rest()
         assert await agree(town, database_url) == {"completed": 2}
     assert await ledger(database_url, "captured_minor, refunded_minor") == [
@@ -100,7 +90,7 @@ async def test_what_could_not_be_taken_for_a_parcel_that_came_back_is_taken_for_
         await town.rest()
         [one] = await ledger(database_url, "captured_minor")
         assert one["captured_minor"] == PRICE
-        await receive(town, order, 1)
+        await receive(town.ports, order, A, 1)
         await town.deliver(order, await town.send(order, [LineRequest(Sku("B"), 1)]))
         await town.rest()
         assert await agree(town, database_url) == {"completed": 1}
@@ -143,7 +133,7 @@ async def test_what_comes_back_is_worth_what_was_taken_for_it_after_other_lines_
             {"captured_minor": 500, "refunded_minor": 0}
         ]
         for kept in (250, 0):
-            await receive(town, order, 1)
+            await receive(town.ports, order, A, 1)
             await town.rest()
             [one] = await ledger(database_url, "captured_minor - refunded_minor AS kept")
             assert one["kept"] == kept
@@ -218,17 +208,6 @@ async def live(settings: Settings, do: Callable[[Town], Awaitable[None]] | None 
 
 def bring_back(orders: list[OrderId]) -> Callable[[Town], Awaitable[None]]:
     async def one_piece(town: Town) -> None:
-        await receive(town, orders[0], 1)
+        await receive(town.ports, orders[0], A, 1)
 
     return one_piece
-
-
-async def receive(town: Town, order_id: OrderId, pieces: int) -> None:
-    """Take back so many pieces in a return of their own."""
-    target = Target(order_id)
-    command = RequestReturn([LineRequest(A, pieces)], ReturnReason.UNWANTED, "no")
-    answer = await request_return(target, command, asks(), town.ports)
-    return_id = ReturnId(UUID(str(answer.body["return_id"])))
-    await approve_return(target, return_id, asks(), town.ports)
-    lines = [LineToReceive(A, pieces, restock=pieces)]
-    await receive_return(target, return_id, lines, asks(), town.ports)
