@@ -185,11 +185,16 @@ class ReturnLineDocument(Document):
 
 
 class ReceiptDocument(Document):
-    """What came at one time; `restock`: pieces that can be sold again."""
+    """What came at one time; `restock`: pieces that can be sold again.
+
+    `refund_minor` is owed for it, `refunded_minor` was given back. It can be less, or 0, though
+    `is_refunded`: the bank took the money back itself, or people have left it out.
+    """
 
     receipt_number: int
     refund_minor: AmountMinor
     restock: Pieces
+    refunded_minor: AmountMinor
     is_refunded: bool
 
 

@@ -8,6 +8,7 @@ from commands.ports import Ports, Stream
 from domain.aggregate import Aggregate
 from domain.fulfilment.facts import Facts
 from domain.fulfilment.overview import facts_of
+from domain.fulfilment.standing import promised
 from domain.fulfilment.state import FULFILMENT, Fulfilment
 from domain.ids import (
     OrderId,
@@ -55,8 +56,7 @@ class OrderFile:
     @property
     def promised_refunds(self) -> Mapping[str, int]:
         """Give what is to go back for receipts of returns, by refund, as far as it did not yet."""
-        receipts = (receipt for one in self.facts.returns for receipt in one.receipts)
-        return {one.subject: one.refund_minor for one in receipts if not one.refunded}
+        return promised(self.facts)
 
     @property
     def streams(self) -> Sequence[Stream[Any]]:

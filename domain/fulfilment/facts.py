@@ -147,18 +147,29 @@ class ParcelFacts:
 
 @dataclass(frozen=True, slots=True)
 class ReceiptFacts:
-    """What came of a return at one time. Attributes: restock: pieces that can be sold again."""
+    """What came of a return at one time.
+
+    Attributes:
+        refund_minor: what is owed for it.
+        restock: pieces that can be sold again.
+        refunded_minor: what the return says was given back; None: nothing yet.
+    """
 
     return_id: ReturnId
     receipt_number: int
     refund_minor: int
     restock: int
-    refunded: bool
+    refunded_minor: int | None
 
     @property
     def subject(self) -> str:
         """The name of its refund and of its restocking."""
         return f"{self.return_id}/{self.receipt_number}"
+
+    @property
+    def is_left_out(self) -> bool:
+        """Whether people have said that the saga needn't give it back, or nothing was left."""
+        return self.refunded_minor == 0
 
 
 class ReturnStatus(StrEnum):

@@ -121,7 +121,7 @@ def _return(one: Return) -> ReturnFacts:
             receipt.receipt_number,
             receipt.refund_minor,
             receipt.restock,
-            receipt.refunded,
+            receipt.refunded_minor,
         )
         for receipt in one.receipts
     )

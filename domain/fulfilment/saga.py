@@ -202,18 +202,21 @@ def _end(order: Order, found: Verdict, facts: Facts) -> tuple[OrderEvent, ...]:
 
 
 def _refunded(saga: Fulfilment, facts: Facts) -> Iterator[ReturnRefunded]:
-    """Note with a return that the money for a receipt is back, or that none was owed."""
+    """Note with a return how much money for a receipt is back, as often as that changes.
+
+    It is 0 where none was owed, or people left it out. While it is still to come nothing is noted.
+    """
     for each in facts.returns:
         for receipt in each.receipts:
             back = facts.payment.refunds.get(receipt.subject)
             owed = saga.charged and receipt.refund_minor > 0
-            if receipt.refunded or (
-                owed and back is None and not is_skipped(saga, Step.REFUND, receipt.subject)
-            ):
-                continue
-            yield ReturnRefunded(
-                saga.order_id, receipt.return_id, receipt.receipt_number, refund_minor=back or 0
-            )
+            settled = not owed or is_skipped(saga, Step.REFUND, receipt.subject)
+            if back is None and settled:
+                back = 0
+            if back is not None and back != receipt.refunded_minor:
+                yield ReturnRefunded(
+                    saga.order_id, receipt.return_id, receipt.receipt_number, refund_minor=back
+                )
 
 
 def _unpacked(order: Order, facts: Facts) -> Iterator[ShipmentCancelled]:

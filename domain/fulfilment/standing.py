@@ -116,14 +116,24 @@ def surplus_minor(order: Order, facts: Facts) -> int:
     return max(0, min(taken_minor(payment) - order.owed_minor, left))
 
 
-def promised_minor(facts: Facts) -> int:
-    """How much is to be given back for returns that have come."""
-    return sum(
-        receipt.refund_minor
+def promised(facts: Facts) -> Mapping[str, int]:
+    """Give what is to go back for receipts of returns, by refund, as far as it is not back.
+
+    What the bank has sent back is to go back again; what people have left out is not.
+    """
+    payment = facts.payment
+    return {
+        receipt.subject: payment.refunding.get(receipt.subject, receipt.refund_minor)
         for each in facts.returns
         for receipt in each.receipts
-        if receipt.subject not in facts.payment.refunds
-    )
+        if receipt.subject not in payment.refunds
+        and (receipt.subject in payment.refunding or not receipt.is_left_out)
+    }
+
+
+def promised_minor(facts: Facts) -> int:
+    """How much is to be given back for returns that have come."""
+    return sum(promised(facts).values())
 
 
 def surplus_refund(payment: PaymentFacts) -> str:

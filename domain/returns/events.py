@@ -71,7 +71,13 @@ class ReturnReceived:
 
 @dataclass(frozen=True, slots=True)
 class ReturnRefunded:
-    """The money for one receipt is back with the customer, or was never ours to give back."""
+    """The money for one receipt is back with the customer, or was never ours to give back.
+
+    It comes again where that has changed: the bank sent it back, and less was left by then.
+
+    Attributes: refund_minor: what is back: less than is owed where less was left, or 0 where
+        people have left it out.
+    """
 
     order_id: OrderId
     return_id: ReturnId

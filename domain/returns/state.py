@@ -41,13 +41,18 @@ class Receipt:
         receipt_number: from 1 in its return.
         refund_minor: what is owed for them, in minor units of the order's currency.
         restock: how many of them can be sold again.
-        refunded: it was given back, or was never ours to give.
+        refunded_minor: what was given back of it when that was last told: 0 where it was never
+            ours to give, or people have left it out. None: it is still to come.
     """
 
     receipt_number: int
     refund_minor: int
     restock: int
-    refunded: bool = False
+    refunded_minor: int | None = None
+
+    @property
+    def refunded(self) -> bool:
+        return self.refunded_minor is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,11 +143,13 @@ def _moved(
             return replace(
                 one, received=MappingProxyType(received), receipts=(*one.receipts, receipt)
             )
-        case ReturnRefunded(receipt_number=number):
+        case ReturnRefunded(receipt_number=number, refund_minor=back):
             return replace(
                 one,
                 receipts=tuple(
-                    replace(receipt, refunded=True) if receipt.receipt_number == number else receipt
+                    replace(receipt, refunded_minor=back)
+                    if receipt.receipt_number == number
+                    else receipt
                     for receipt in one.receipts
                 ),
             )
@@ -152,4 +159,4 @@ def _moved(
             assert_never(event)
 
 
-RETURNS: Aggregate[Returns, ReturnEvent] = Aggregate("returns.v1", Returns, evolve)
+RETURNS: Aggregate[Returns, ReturnEvent] = Aggregate("returns.v2", Returns, evolve)

@@ -24,7 +24,7 @@ from projections.order.body import Body, timestamp
 from projections.order.derived import derive
 from projections.order.placing import place
 
-PROJECTION_VERSION = 5
+PROJECTION_VERSION = 6
 """Raised with every change of what `project` makes of the same events: see the runbook, Rebuild."""
 
 

@@ -56,10 +56,9 @@ def _requested(event: ReturnRequested) -> Body:
 
 def _moved(one: Body, event: _Later) -> Body:
     after = one | _changes(one, event)
-    after["refunded_minor"] = sum(
-        receipt["refund_minor"] for receipt in after["receipts"] if receipt["is_refunded"]
-    )
-    after["status"] = str(return_of(after).stage)
+    known = return_of(after)
+    after["refunded_minor"] = sum(receipt.refunded_minor or 0 for receipt in known.receipts)
+    after["status"] = str(known.stage)
     return after
 
 
@@ -75,6 +74,7 @@ def _changes(one: Body, event: _Later) -> Body:
                 "receipt_number": event.receipt_number,
                 "refund_minor": event.refund_minor,
                 "restock": sum(line.restock for line in event.lines),
+                "refunded_minor": 0,
                 "is_refunded": False,
             }
             return {
@@ -84,10 +84,10 @@ def _changes(one: Body, event: _Later) -> Body:
                 ],
                 "receipts": [*one["receipts"], receipt],
             }
-        case ReturnRefunded(receipt_number=number):
+        case ReturnRefunded(receipt_number=number, refund_minor=back):
             return {
                 "receipts": [
-                    receipt | {"is_refunded": True}
+                    receipt | {"refunded_minor": back, "is_refunded": True}
                     if receipt["receipt_number"] == number
                     else receipt
                     for receipt in one["receipts"]

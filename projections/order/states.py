@@ -109,18 +109,16 @@ def return_of(one: Body) -> Return:
         received={
             line["line_number"]: line["received"] for line in one["lines"] if line["received"]
         },
-        receipts=tuple(
-            Receipt(
-                receipt["receipt_number"],
-                receipt["refund_minor"],
-                receipt["restock"],
-                receipt["is_refunded"],
-            )
-            for receipt in one["receipts"]
-        ),
+        receipts=tuple(map(_receipt, one["receipts"])),
         approved=one["is_approved"],
         cancelled=one["is_cancelled"],
     )
+
+
+def _receipt(one: Body) -> Receipt:
+    # Documents of version 5, which are there until a rebuild, have no `refunded_minor`.
+    back = one.get("refunded_minor", one["refund_minor"]) if one["is_refunded"] else None
+    return Receipt(one["receipt_number"], one["refund_minor"], one["restock"], back)
 
 
 def fulfilment_of(body: Body) -> Fulfilment:

@@ -12,6 +12,7 @@ from domain.envelope import Role
 from domain.errors import DomainError
 from domain.fulfilment.facts import Facts, ParcelFacts, ParcelStatus, ReturnFacts, ReturnStatus
 from domain.fulfilment.overview import facts_of
+from domain.fulfilment.standing import promised
 from domain.ids import ShipmentId, Sku
 from domain.order import decisions
 from domain.order.decisions import LineToCancel, LineToRevise
@@ -25,16 +26,19 @@ from domain.order.events import (
     OrderRejected,
 )
 from domain.order.state import Order
+from domain.payment.events import ChargebackReceived, PaymentEvent, RefundFailed
 from domain.personal import Address, PersonalData
 from domain.shipment.guards import may_track
 from domain.shipment.state import Shipment, Shipments, ShipmentStatus
 from tests.domain.fulfilment.scenes import CAPTURED, RETURN_ID, parcel, receipt
 from tests.domain.orders import ORDER_ID, WHY, given, here, place
+from tests.domain.payment.payments import AUTHORIZED, after, capture, refund
 
 CONFIRMED = OrderConfirmed(ORDER_ID)
 HELD = OrderHeld(ORDER_ID, HoldReason.OTHER, "x")
 CHANGES = ("cancel", "cancel_lines", "revise_lines", "change_address")
 BACK = ParcelFacts("p1", ParcelStatus.RETURNED, {1: 5})
+SENT_BACK = RefundFailed(ORDER_ID, f"{RETURN_ID}/1", "sent back")
 
 
 def requested(status: ReturnStatus) -> ReturnFacts:
@@ -114,6 +118,33 @@ def test_what_is_on_its_way_back_is_not_refunded_once_more(
     payment = replace(CAPTURED, refunding=refunding)
     facts = Facts(payment=payment, returns=(receipt(refund_minor=100),))
     assert ("refund" in legal_actions(here(CONFIRMED), facts, Role.MERCHANT)) is left
+
+
+@pytest.mark.parametrize(
+    ("moved", "told_minor", "left_minor"),
+    [
+        ((), None, 20),
+        (refund(f"{RETURN_ID}/1", 80)[:1], None, 20),
+        (refund(f"{RETURN_ID}/1", 80), 80, 20),
+        ((*refund(f"{RETURN_ID}/1", 80), SENT_BACK), 80, 20),
+        ((*refund(f"{RETURN_ID}/1", 80), SENT_BACK), 0, 100),
+        ((), 0, 100),
+        ((ChargebackReceived(ORDER_ID, "d", 20), *refund(f"{RETURN_ID}/1", 80)[:1]), None, 0),
+    ],
+)
+def test_as_much_is_refunded_by_hand_as_is_listed(
+    moved: tuple[PaymentEvent, ...], told_minor: int | None, left_minor: int
+) -> None:
+    """What is owed for a return comes first, also again after the bank sent it back.
+
+    What people have left out (`told_minor` is 0) is theirs to give back in another way.
+    """
+    payment = after([*AUTHORIZED, *capture("p1", 100), *moved])
+    facts = facts_of(allocation=None, payment=payment, shipments=None, returns=None)
+    facts = replace(facts, returns=(receipt(refund_minor=80, refunded_minor=told_minor),))
+    assert payment.unpromised_minor(promised(facts)) == left_minor
+    listed = "refund" in legal_actions(here(CONFIRMED), facts, Role.MERCHANT)
+    assert listed is (left_minor > 0)
 
 
 @pytest.mark.parametrize("role", [Role.CUSTOMER, Role.SERVICE])

@@ -19,7 +19,7 @@ from domain.money import Currency
 from domain.order.events import OrderRevised, RevisedLine
 from domain.order.state import OrderStatus
 from domain.payment import events as p
-from domain.returns.events import ReturnReceived
+from domain.returns.events import ReturnReceived, ReturnRefunded
 from domain.shipment import events as s
 from domain.shipment.events import TrackingStatus
 from projections.order.body import Body, timestamp
@@ -32,6 +32,7 @@ from tests.projections.life import (
     ONE,
     ORDER,
     PAYMENT,
+    RETURN,
     RETURNS,
     SHIPMENTS,
     document,
@@ -253,6 +254,11 @@ def test_a_return_shows_what_came_and_what_was_given_back() -> None:
     ]
     assert [one["lines"][0]["received"] for one in shown] == [0, 0, 1, 1, 1]
     assert [one["refunded_minor"] for one in shown] == [0, 0, 0, 80, 80]
+    later = [ReturnRefunded(ORDER_ID, RETURN, 1, minor) for minor in (60, 0)]
+    for n, back in enumerate((60, 0), 1):
+        [one] = document(("returns", (*RETURNS, *later[:n]))).body["returns"]
+        assert (one["refunded_minor"], one["receipts"][0]["refunded_minor"]) == (back, back)
+        assert (one["status"], one["receipts"][0]["refund_minor"]) == ("refunded", 80)
     assert texts(document(("returns", RETURNS))) == [
         "Return of 2 pieces requested: broken",
         "Return approved",

@@ -62,8 +62,10 @@ def parcel(
     return ParcelFacts(name, status, {1: quantity}, heard_at)
 
 
-def receipt(refund_minor: int = 100, restock: int = 1, *, refunded: bool = False) -> ReturnFacts:
-    came = ReceiptFacts(RETURN_ID, 1, refund_minor, restock, refunded)
+def receipt(
+    refund_minor: int = 100, restock: int = 1, *, refunded_minor: int | None = None
+) -> ReturnFacts:
+    came = ReceiptFacts(RETURN_ID, 1, refund_minor, restock, refunded_minor)
     return ReturnFacts(RETURN_ID, ReturnStatus.RECEIVED, {1: 1}, (came,))
 
 

@@ -717,8 +717,27 @@ def test_a_received_return_is_refunded_and_restocked() -> None:
         returns=(ReturnRefunded(ORDER_ID, RETURN_ID, 1, 100),),
     )
     events += [done(Step.REFUND, subject), done(Step.RESTOCK, subject)]
-    noted = (receipt(refunded=True),)
+    noted = (receipt(refunded_minor=100),)
     assert look(events, order, payment=refunded, returns=noted, **facts) == Reaction()
+    less = replace(CAPTURED, refunds={subject: 60}, failures={subject: 1})
+    again = look(events, order, payment=less, returns=noted, **facts)
+    assert again.returns == (ReturnRefunded(ORDER_ID, RETURN_ID, 1, 60),)
+
+
+def test_a_receipt_of_which_people_left_the_refund_out_is_told_as_given_back_nothing() -> None:
+    step = (Step.REFUND, f"{RETURN_ID}/1")
+    order = here(CONFIRMED, OrderCompleted(ORDER_ID))
+    events: list[FulfilmentEvent] = [*SENT, done(Step.CAPTURE, "p1"), done(Step.DELIVER, "p1")]
+    events += [FulfilmentCompleted(ORDER_ID), started(*step), stuck(Step.REFUND, "no", step[1])]
+    events += skip(saga(*events), *step, reason="paid in cash", payment=CAPTURED)
+    facts: dict[str, Any] = {"parcels": (parcel(ParcelStatus.DELIVERED),), "allocation": SHIPPED}
+    facts["payment"] = replace(CAPTURED, failures={step[1]: 2})
+    told = ReturnRefunded(ORDER_ID, RETURN_ID, 1, 0)
+    for before in (None, 100):  # the bank may have sent it back
+        returns = (receipt(restock=0, refunded_minor=before),)
+        assert look(events, order, returns=returns, **facts) == Reaction(returns=(told,))
+    left_out = (receipt(restock=0, refunded_minor=0),)
+    assert look(events, order, returns=left_out, **facts) == Reaction()
 
 
 def test_a_return_waits_for_the_money_that_is_still_to_be_taken() -> None:

@@ -46,6 +46,7 @@ from domain.order.events import OrderEvent
 from domain.order.guards import may_ship
 from domain.order.state import Order, evolve
 from domain.payment.events import DeclineCode
+from domain.returns.events import ReturnRefunded
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 INVENTORY = (Step.RESERVE, Step.COMMIT, Step.RELEASE, Step.RESTOCK)
@@ -99,7 +100,7 @@ class World:
         self.store(*reaction.fulfilment)
         self.order = reduce(evolve, reaction.order, self.order)
         for refunded in reaction.returns:
-            self._mark_refunded(refunded.return_id, refunded.receipt_number)
+            self._mark_refunded(refunded)
         for unpacked in reaction.shipments:
             self._unpack(str(unpacked.shipment_id))
         return bool(reaction)
@@ -382,7 +383,9 @@ class World:
         if self.facts.pieces(ParcelStatus.DELIVERED).get(number, 0) <= came:
             return
         return_id = ReturnId(UUID(int=len(self.facts.returns) + 1))
-        receipt = ReceiptFacts(return_id, 1, self._refund_of(number), restock=1, refunded=False)
+        receipt = ReceiptFacts(
+            return_id, 1, self._refund_of(number), restock=1, refunded_minor=None
+        )
         back = ReturnFacts(return_id, ReturnStatus.RECEIVED, {number: 1}, (receipt,))
         self.facts = replace(self.facts, returns=(*self.facts.returns, back))
 
@@ -393,13 +396,14 @@ class World:
         left -= promised_minor(self.facts)
         return max(0, min(self._prices()[number], left))
 
-    def _mark_refunded(self, return_id: ReturnId, receipt_number: int) -> None:
+    def _mark_refunded(self, told: ReturnRefunded) -> None:
+        key = (told.return_id, told.receipt_number)
         returns = tuple(
             replace(
                 each,
                 receipts=tuple(
-                    replace(receipt, refunded=True)
-                    if (receipt.return_id, receipt.receipt_number) == (return_id, receipt_number)
+                    replace(receipt, refunded_minor=told.refund_minor)
+                    if (receipt.return_id, receipt.receipt_number) == key
                     else receipt
                     for receipt in each.receipts
                 ),
