@@ -51,6 +51,8 @@ PAGE = 100
 NOT_FOUND = 404
 SENT_BACK = frozenset({"failed", "canceled"})
 """What a refund is then; until then it has moved, or is under way for as long as Stripe likes."""
+UNDECIDED = frozenset({"pending", "requires_action"})
+"""What a refund is while it is under way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +206,9 @@ class StripeGateway:
         except (ValueError, KeyError, AttributeError) as error:
             raise WebhookRefusedError("malformed") from error
         withdrawn = event.type == "charge.dispute.funds_withdrawn"
-        if kind not in {"payment_intent", "refund"} and not withdrawn:
+        # Stripe tells of refunds by both of these; some failures of them only by the second.
+        of_refund = kind == "refund" or event.type == "charge.refund.updated"
+        if not (kind == "payment_intent" or of_refund or withdrawn):
             return None
         intent = await self._retrieve(reference)
         ours = {} if intent is None else _metadata(intent)
@@ -214,7 +218,7 @@ class StripeGateway:
         fact: AttemptChanged | RefundChanged | ChargedBack
         if withdrawn:
             fact = ChargedBack(about["id"], from_stripe(about["amount"], currency))
-        elif kind == "refund":
+        elif of_refund:
             with _unknown_unless_refused():
                 refund = await self._client.v1.refunds.retrieve_async(about["id"])
             key = _metadata(refund).get("key", "")
@@ -222,6 +226,8 @@ class StripeGateway:
                 read_refund_key(key, OrderId(UUID(ours["order_id"])))
             except ValueError as error:
                 raise WebhookRefusedError("unknown_object") from error
+            if refund.status in UNDECIDED:
+                return None  # Stripe tells once it is decided, and the call asks about it again
             fact = RefundChanged(key, _refund_result(refund))
         else:
             received = getattr(intent, "amount_received", 0)

@@ -192,6 +192,33 @@ async def test_the_webhook_that_the_provider_sends_itself_is_understood(stripe: 
 
 
 async def test_a_refund_is_told_by_its_key(stripe: Stripe) -> None:
+    key, about = await give_back(stripe)
+    event = await stripe.gateway.parse_webhook(*stripe_webhook("refund.updated", about, _now_s()))
+    assert event is not None
+    assert event.fact == RefundChanged(key, Moved(5))
+
+
+@pytest.mark.parametrize("status", ["pending", "requires_action"])
+async def test_a_refund_that_is_not_decided_yet_is_no_news(stripe: Stripe, status: str) -> None:
+    _, about = await give_back(stripe)
+    await stripe.http.post(f"/_config/refunds/{about['id']}/{status}")
+    for kind in ("refund.created", "refund.updated", "charge.refund.updated"):
+        assert await stripe.gateway.parse_webhook(*stripe_webhook(kind, about, _now_s())) is None
+
+
+@pytest.mark.parametrize("kind", ["refund.failed", "charge.refund.updated"])
+async def test_a_refund_that_is_sent_back_is_told_under_both_names(
+    stripe: Stripe, kind: str
+) -> None:
+    key, about = await give_back(stripe)
+    await stripe.http.post(f"/_config/refunds/{about['id']}/failed")
+    event = await stripe.gateway.parse_webhook(*stripe_webhook(kind, about, _now_s()))
+    assert event is not None
+    assert event.fact == RefundChanged(key, Refused("failed", final=False))
+
+
+async def give_back(stripe: Stripe) -> tuple[str, dict[str, str]]:
+    """Give back a part of what was taken: the refund's key, and what webhooks say of it."""
     order_id, reference = await hold(stripe)
     key = refund_key(order_id, "r1", 1)
     await stripe.gateway.capture(
@@ -203,10 +230,8 @@ async def test_a_refund_is_told_by_its_key(stripe: Stripe) -> None:
     )
     await stripe.gateway.refund(reference=reference, amount_minor=5, currency=GBP, key=key)
     refunds = (await stripe.http.get("/v1/refunds", params={"payment_intent": reference})).json()
-    about = {"id": refunds["data"][0]["id"], "object": "refund", "payment_intent": reference}
-    event = await stripe.gateway.parse_webhook(*stripe_webhook("refund.updated", about, _now_s()))
-    assert event is not None
-    assert event.fact == RefundChanged(key, Moved(5))
+    refund_id = refunds["data"][0]["id"]
+    return key, {"id": refund_id, "object": "refund", "payment_intent": reference}
 
 
 async def test_a_message_of_a_kind_that_we_do_not_record_is_passed_over(stripe: Stripe) -> None:
