@@ -126,6 +126,10 @@ def _forward(order: Order, saga: Fulfilment, facts: Facts) -> Iterator[Need]:
         yield from _send(order, saga, facts)
     if order.status is OrderStatus.COMPLETED and saga.charged and surplus_minor(order, facts):
         yield _surplus(facts)  # the bank has sent it back
+    if order.status is OrderStatus.COMPLETED:  # a lost parcel came back, until people have seen it
+        yield from (
+            (record.step, record.subject) for record in saga.live() if record.step is Step.DELIVER
+        )
     if facts.allocation.reserved and holds_too_much(order, facts):
         yield Step.RELEASE, LINES
 

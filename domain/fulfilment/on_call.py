@@ -21,7 +21,8 @@ from domain.fulfilment.waiting import timers
 RETRYABLE = (Condition.STUCK, Condition.PAUSED)
 RETRY_NOT = (
     "a parcel came back to its sender, so there is nothing to try again:"
-    " pack another one and hand it over, or cancel the lines"
+    " pack another one and hand it over, or cancel the lines;"
+    " of an order that is completed give the money back, and skip it"
 )
 SKIP_NOT_YET = (
     "the provider may have done it, or do it yet: `saga retry` asks the provider;"

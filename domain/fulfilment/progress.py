@@ -77,9 +77,12 @@ def ask(saga: Fulfilment, record: StepRecord, due_at: datetime | None) -> Fulfil
 
 
 def _was_lost(record: StepRecord) -> bool:
-    """Whether nobody knew where a parcel is; it may come back to its sender after all."""
-    lost = (Condition.STUCK, Condition.SKIPPED)
-    return record.step is Step.DELIVER and record.condition in lost
+    """Whether nobody knew where a parcel is; it may come back to its sender after all.
+
+    Its second attempt begins with that (`_back_too_late`), and is people's to end.
+    """
+    lost = record.attempt == 1 and record.condition in (Condition.STUCK, Condition.SKIPPED)
+    return record.step is Step.DELIVER and lost
 
 
 def _fail(record: StepRecord, failed: Failed, scene: Scene) -> Iterator[FulfilmentEvent]:
@@ -91,9 +94,11 @@ def _fail(record: StepRecord, failed: Failed, scene: Scene) -> Iterator[Fulfilme
     yield FulfilmentStepFailed(order_id, *key, record.attempt, failed.reason, retry_at)
     if record.step in (Step.CAPTURE, Step.REFUND) and retry_at is None:
         yield FulfilmentStuck(order_id, *key, failed.reason)
-    back = failed.reason == RETURNED_TO_SENDER and scene.order.status is OrderStatus.CONFIRMED
-    if back and unshipped(scene.order, scene.facts):
-        yield from _back_at_sender(scene)
+    if failed.reason == RETURNED_TO_SENDER and unshipped(scene.order, scene.facts):
+        if scene.order.status is OrderStatus.CONFIRMED:
+            yield from _back_at_sender(scene)
+        elif scene.order.status is OrderStatus.COMPLETED:
+            yield from _back_too_late((record.step, record.subject), scene)
 
 
 def _back_at_sender(scene: Scene) -> Iterator[FulfilmentEvent]:
@@ -105,6 +110,12 @@ def _back_at_sender(scene: Scene) -> Iterator[FulfilmentEvent]:
     if record is None or not record.is_live:
         yield start(scene, ship, scene.timing.due_at(Step.SHIP, scene.now))
     yield FulfilmentStuck(scene.order.order_id, *ship, RETURNED_TO_SENDER)
+
+
+def _back_too_late(deliver: Need, scene: Scene) -> Iterator[FulfilmentEvent]:
+    """Wait for people to give money back: the order is over, and nothing is sent or canceled."""
+    yield start(scene, deliver, None)
+    yield FulfilmentStuck(scene.order.order_id, *deliver, RETURNED_TO_SENDER)
 
 
 def _ask_again(record: StepRecord, scene: Scene) -> tuple[FulfilmentEvent, ...]:

@@ -389,7 +389,16 @@ def test_a_parcel_that_people_gave_up_and_that_comes_back_is_told() -> None:
     )
     over = [*events, FulfilmentCompleted(ORDER_ID)]
     ended = here(CONFIRMED, OrderCompleted(ORDER_ID))
-    assert look(over, ended, **facts) == then(failed(Step.DELIVER, "returned_to_sender", "p1"))
+    told = look(over, ended, **facts)
+    assert told == then(
+        failed(Step.DELIVER, "returned_to_sender", "p1"),
+        started(Step.DELIVER, "p1", attempt=2, due_at=None),
+        stuck(Step.DELIVER, "returned_to_sender", "p1"),
+    )
+    over += told.fulfilment
+    assert look(over, ended, **facts) == Reaction()
+    over += skip(saga(*over), Step.DELIVER, "p1", reason="paid back", payment=CAPTURED)
+    assert look(over, ended, **facts) == Reaction()
     shipped = Facts(allocation=SHIPPED, parcels=(back, parcel(quantity=3, name="p2")))
     assert to_receive(ended, shipped) == {1: 2}
 
