@@ -34,8 +34,11 @@ def may_revise(order: Order, parcels: Parcels) -> bool:
 
 
 def may_change_address(order: Order, parcels: Parcels) -> bool:
-    """Whether it may go elsewhere: all parcels of an order go to one address."""
-    return is_open(order) and not parcels.dispatched
+    """Whether it may go elsewhere: all parcels of an order go to one address.
+
+    Of a customer who was forgotten no address is kept.
+    """
+    return is_open(order) and not parcels.dispatched and not order.forgotten
 
 
 def may_hold(order: Order) -> bool:

@@ -12,6 +12,7 @@ import msgspec
 
 from domain.envelope import Recorded
 from domain.events import DomainEvent
+from domain.personal import FORGOTTEN
 
 Body: TypeAlias = dict[str, Any]
 """JSON values, as sent. Members keep their order, so that equal documents are equal bytes."""
@@ -32,6 +33,12 @@ def tell_at(body: Body, at: str, code: str, text: str) -> None:
     if len(steps) > MOST_STEPS:
         del steps[1]
     body["timeline"] = steps
+
+
+def is_forgotten(body: Body) -> bool:
+    """Whether whose order it is can't be read any more."""
+    shown = body["customer"]
+    return (shown["name"], shown["email"], shown["phone"]) == (FORGOTTEN.name, None, None)
 
 
 def pieces(lines: Iterable[Any]) -> str:

@@ -20,8 +20,8 @@ from domain.order.events import (
     ShippingAddressChanged,
 )
 from domain.order.state import OrderStatus
-from projections.order.body import Body, pieces, tell
-from projections.order.forgetting import is_forgotten, without_personal_data
+from projections.order.body import Body, is_forgotten, pieces, tell
+from projections.order.forgetting import without_personal_data
 from projections.order.placing import address
 from projections.order.words import in_words
 

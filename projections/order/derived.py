@@ -21,7 +21,7 @@ from domain.returns.state import Returns
 from domain.returns.status import return_requested_pieces, return_status, returned_pieces
 from domain.shipment.state import Shipments
 from domain.shipment.status import delivered_pieces, fulfillment_status, shipped_pieces
-from projections.order.body import Body
+from projections.order.body import Body, is_forgotten
 from projections.order.states import order_of, payment_of, returns_of, shipments_of
 
 ACTING = (Role.CUSTOMER, Role.MERCHANT, Role.SERVICE, Role.SUPPORT)
@@ -37,6 +37,7 @@ def derive(body: Body) -> None:
             most_left,
             on_hold=body["on_hold"],
             fulfilled_here=body["fulfilled_here"],
+            forgotten=is_forgotten(body),
         )
         return
     order = order_of(body)
@@ -49,7 +50,9 @@ def derive(body: Body) -> None:
 
 
 @lru_cache(maxsize=1_024)  # the same few cases, again and again
-def _actions_at_first(status: str, most_left: int, *, on_hold: bool, fulfilled_here: bool) -> Body:
+def _actions_at_first(
+    status: str, most_left: int, *, on_hold: bool, fulfilled_here: bool, forgotten: bool
+) -> Body:
     """Give the actions on an order of which all pieces are here: its fullest line decides."""
     order = Order(
         order_id=OrderId(UUID(int=0)),
@@ -65,6 +68,7 @@ def _actions_at_first(status: str, most_left: int, *, on_hold: bool, fulfilled_h
         lines=(OrderLine(1, Sku(""), "", most_left, 0),),
         cancelled={},
         held_for=HoldReason.OTHER if on_hold else None,
+        forgotten=forgotten,
     )
     return _actions(order, None, None, None)
 

@@ -48,11 +48,6 @@ def without_personal_data(body: Body) -> Body:
     }
 
 
-def is_forgotten(body: Body) -> bool:
-    """Whether whose order it is can't be read any more."""
-    return bool(body["customer"] == customer(body["customer"]["id"], FORGOTTEN))
-
-
 def _scan(scan: Body) -> Body:
     return scan | {"place": _text(scan["place"]), "detail": _text(scan["detail"])}
 

@@ -19,7 +19,7 @@ from domain.returns.events import ReturnedLine
 from domain.returns.state import Receipt, Return, Returns
 from domain.shipment.events import ShippedLine, TrackingStatus
 from domain.shipment.state import KnownScan, Shipment, Shipments, ShipmentStatus
-from projections.order.body import Body
+from projections.order.body import Body, is_forgotten
 
 
 def order_of(body: Body) -> Order:
@@ -46,6 +46,7 @@ def order_of(body: Body) -> Order:
         ),
         cancelled={line["line_number"]: line["cancelled"] for line in body["lines"]},
         held_for=HoldReason.OTHER if body["on_hold"] else None,
+        forgotten=is_forgotten(body),
     )
 
 

@@ -23,6 +23,7 @@ from domain.order.events import (
     OrderConfirmed,
     OrderEvent,
     OrderHeld,
+    OrderPersonalDataForgotten,
     OrderRejected,
 )
 from domain.order.state import Order
@@ -145,6 +146,16 @@ def test_as_much_is_refunded_by_hand_as_is_listed(
     assert payment.unpromised_minor(promised(facts)) == left_minor
     listed = "refund" in legal_actions(here(CONFIRMED), facts, Role.MERCHANT)
     assert listed is (left_minor > 0)
+
+
+def test_no_address_is_kept_of_who_was_forgotten() -> None:
+    order = here(CONFIRMED, OrderPersonalDataForgotten(ORDER_ID))
+    for role in Role:
+        assert "change_address" not in legal_actions(order, Facts(), role)
+    elsewhere = PersonalData(shipping_address=Address("GB"))
+    with pytest.raises(DomainError) as caught:
+        decisions.change_address(order, Facts().live_parcels(), personal=elsewhere)
+    assert caught.value.code == "customer_forgotten"
 
 
 @pytest.mark.parametrize("role", [Role.CUSTOMER, Role.SERVICE])

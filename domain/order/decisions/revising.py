@@ -59,9 +59,11 @@ def change_address(
 
     Raises:
         DomainError: `illegal_transition` unless it is pending or confirmed, and nothing of it
-            was dispatched; `no_address`, `unknown_country`.
+            was dispatched; `customer_forgotten`; `no_address`, `unknown_country`.
     """
     require(is_open(order), order)
+    if order.forgotten:
+        raise DomainError("customer_forgotten", "this customer was forgotten")
     require(may_change_address(order, parcels), order, "a parcel was dispatched")
     address = personal.shipping_address
     if address is None:
