@@ -73,6 +73,7 @@ class Provider:
     authorized: dict[int, int] = field(default_factory=dict)
     captured: dict[str, int] = field(default_factory=dict)
     refunded: dict[str, int] = field(default_factory=dict)
+    charged_back: int = 0
     voided: bool = False
 
 
@@ -274,9 +275,13 @@ class World:
             too_much = amount > self._left_minor() or (
                 is_by_hand(name) and amount > self._left_minor() - promised_minor(self.facts)
             )
-            if not amount or too_much or self._fails(event, luck):
+            is_for_return = not (name.startswith(SURPLUS) or is_by_hand(name))
+            if not amount and is_for_return:
+                self.provider.refunded[name] = 0  # nothing is left, and nobody is asked
+            elif not amount or too_much or self._fails(event, luck):
                 return
-            self.provider.refunded[name] = amount
+            else:
+                self.provider.refunded[name] = amount
         heard = {} if luck is Luck.YES_UNHEARD else {name: self.provider.refunded[name]}
         self._pay(refunds={**payment.refunds, **heard})
 
@@ -296,9 +301,30 @@ class World:
                 in_vain={**payment.in_vain, name: amount}, failures={**payment.failures, name: 1}
             )
 
+    def bank_takes_back(self, part: int) -> None:
+        """Charge a part of what is left back."""
+        amount = self._left_minor() // part
+        self.provider.charged_back += amount
+        self._pay(charged_back_minor=self.provider.charged_back)
+
+    def bank_sends_back(self) -> None:
+        """Have the first refund that came through come to nothing after all."""
+        payment = self.facts.payment
+        for name, amount in payment.refunds.items():
+            if amount:
+                del self.provider.refunded[name]
+                back = {name: amount} if is_by_hand(name) else {}
+                self._pay(
+                    refunds={n: minor for n, minor in payment.refunds.items() if n != name},
+                    failures={**payment.failures, name: payment.failures.get(name, 0) + 1},
+                    in_vain={**payment.in_vain, **back},
+                )
+                return
+
     def _left_minor(self) -> int:
         books = self.provider
-        return sum(books.captured.values()) - sum(books.refunded.values())
+        gone = sum(books.refunded.values()) + books.charged_back
+        return sum(books.captured.values()) - gone
 
     def _fails(self, event: FulfilmentStepStarted, luck: Luck) -> bool:
         payment, name = self.facts.payment, event.subject
@@ -333,11 +359,12 @@ class World:
     def _owed_back(self, name: str) -> int:
         payment = self.facts.payment
         if name.startswith(SURPLUS):
-            return surplus_minor(self.order, self.facts)
+            left = self._left_minor() - promised_minor(self.facts)
+            return max(0, min(surplus_minor(self.order, self.facts), left))
         if is_by_hand(name):
             return payment.in_vain.get(name, 0)
         owed = {r.subject: r.refund_minor for each in self.facts.returns for r in each.receipts}
-        return min(owed[name], payment.captured_minor - payment.refunded_minor)
+        return min(owed[name], max(0, self._left_minor()))
 
     # Merchant and carrier.
 
@@ -391,9 +418,7 @@ class World:
 
     def _refund_of(self, number: int) -> int:
         """Give the piece's share of what was taken, less what was given back or promised."""
-        payment = self.facts.payment
-        left = payment.captured_minor - payment.refunded_minor
-        left -= promised_minor(self.facts)
+        left = self.facts.payment.kept_minor - promised_minor(self.facts)
         return max(0, min(self._prices()[number], left))
 
     def _mark_refunded(self, told: ReturnRefunded) -> None:
