@@ -27,7 +27,7 @@ from infrastructure.event_store.order_reader import (
 from infrastructure.kafka.messages import Delivered
 from infrastructure.kafka.topics import Incarnation
 from infrastructure.redis import layout
-from infrastructure.redis.layout import ParkedNote, StoredDocument
+from infrastructure.redis.layout import StoredDocument
 from infrastructure.redis.shard import Change, Parking, ShardWriter, Step
 from projections.order.document import GapError, OrderDocument
 
@@ -132,7 +132,7 @@ class ShardProjection:
                 after |= self._reader.fold_many([order_id])
                 continue
             if isinstance(after[order_id], UnreadableEventError) and after[order_id] is not known:
-                # The store may be able to; if not, it names the first event that can't be applied.
+                # The store may be able to; if not, it gives the document before that event.
                 after |= self._reader.fold_many([order_id])
         return [
             self._change(order_id, read[order_id], result)
@@ -149,9 +149,9 @@ class ShardProjection:
         if isinstance(result, OrderDocument):
             return Change(read, result)
         _parked.inc()
-        note = ParkedNote(result.entry.position, result.entry.type, result.reason)
-        _log.error("order_parked", order_id=str(order_id), **msgspec.structs.asdict(note))
-        return Parking(order_id, read, note)
+        parking = Parking.of(order_id, read, result)
+        _log.error("order_parked", order_id=str(order_id), **msgspec.structs.asdict(parking.note))
+        return parking
 
     def _missing(
         self,
