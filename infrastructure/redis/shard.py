@@ -184,10 +184,10 @@ class ShardWriter:
         return read
 
     def is_listed(self, generation: int, header: layout.Header) -> bool:
-        """Whether an order stands in each of its lists; not in what is of another type."""
+        """Whether an order stands in each of its lists, in its place; not where one is no list."""
         keys = [layout.list_key(self._partition, generation, name) for name in header.lists]
         try:
-            return None not in [self._client.zscore(key, header.sort_key) for key in keys]
+            return all(self._client.zscore(key, header.sort_key) == 0 for key in keys)
         except redis.ResponseError:
             return False
 

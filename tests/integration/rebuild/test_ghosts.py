@@ -103,6 +103,29 @@ async def test_what_is_of_another_type_is_named_and_stops_no_rebuild(pipeline: P
         assert pipeline.assert_views_equal_folds() == 3
 
 
+async def test_a_list_entry_in_another_place_is_named_and_put_back(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a score an entry lies before or behind all others; without, lists go by the entry."""
+    monkeypatch.setattr("infrastructure.rebuild.strays.AT_A_TIME", 2)
+    with pipeline.relay(), pipeline.projector():
+        await place_some(pipeline, 2 * PARTITIONS + 1)
+    lists = [layout.list_key(partition, 1, "all") for partition in range(PARTITIONS)]
+    longest = max(lists, key=pipeline.redis.zcard)
+    newest: Any = pipeline.redis.zrange(longest, -1, -1)
+    order_id = OrderId(UUID(newest[0][-36:].decode()))
+    pipeline.redis.zadd(longest, {newest[0]: -5})
+    assert sorted(await asyncio.to_thread(verify, pipeline)) == [
+        "(an entry with a score) stands in the list all without reason",
+        f"{order_id}: is not in each of its lists",
+    ]
+
+    assert remove(pipeline, order_id) is Refolded.UNLISTED
+
+    assert await asyncio.to_thread(verify, pipeline) == []
+    assert pipeline.redis.zrange(longest, -1, -1) == newest
+
+
 async def test_what_is_not_even_text_is_named(pipeline: Pipeline) -> None:
     with pipeline.relay(), pipeline.projector():
         await place_some(pipeline, 3)
