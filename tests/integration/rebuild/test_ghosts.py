@@ -36,7 +36,7 @@ def haunt(pipeline: Pipeline, of: OrderId, generation: int, *, own_lists: bool =
     return ghost
 
 
-def remove(pipeline: Pipeline, order_id: OrderId) -> Refolded:
+def fold_anew(pipeline: Pipeline, order_id: OrderId) -> Refolded:
     shard = pipeline.generations.shards[layout.partition_of(order_id, PARTITIONS)]
     return refold(pipeline.reader, shard, order_id)
 
@@ -54,11 +54,11 @@ async def test_a_document_that_no_event_stands_behind_is_named_and_removed(
     ghost = haunt(pipeline, answers[1].order_id, 1)
     assert await asyncio.to_thread(verify, pipeline) == [f"{ghost}: has a document, and no event"]
 
-    assert remove(pipeline, ghost) is Refolded.REMOVED
+    assert fold_anew(pipeline, ghost) is Refolded.REMOVED
 
     assert await asyncio.to_thread(verify, pipeline) == []
     assert pipeline.assert_views_equal_folds() == 9
-    assert remove(pipeline, ghost) is Refolded.UNKNOWN
+    assert fold_anew(pipeline, ghost) is Refolded.UNKNOWN
 
 
 async def test_removing_one_takes_nothing_of_another_order_that_its_header_names(
@@ -67,7 +67,7 @@ async def test_removing_one_takes_nothing_of_another_order_that_its_header_names
     with pipeline.relay(), pipeline.projector():
         answers = await place_some(pipeline, 9)
     ghost = haunt(pipeline, answers[1].order_id, 1, own_lists=False)
-    assert remove(pipeline, ghost) is Refolded.REMOVED
+    assert fold_anew(pipeline, ghost) is Refolded.REMOVED
     assert await asyncio.to_thread(verify, pipeline) == []
 
 
@@ -120,7 +120,7 @@ async def test_a_list_entry_in_another_place_is_named_and_put_back(
         f"{order_id}: is not in each of its lists",
     ]
 
-    assert remove(pipeline, order_id) is Refolded.UNLISTED
+    assert fold_anew(pipeline, order_id) is Refolded.UNLISTED
 
     assert await asyncio.to_thread(verify, pipeline) == []
     assert pipeline.redis.zrange(longest, -1, -1) == newest
@@ -161,7 +161,7 @@ async def test_it_is_removed_from_every_generation_that_is_fed(pipeline: Pipelin
         await run(pipeline)
     ghosts = {haunt(pipeline, answers[1].order_id, generation) for generation in (1, 2)}
     [ghost] = ghosts
-    assert remove(pipeline, ghost) is Refolded.REMOVED
+    assert fold_anew(pipeline, ghost) is Refolded.REMOVED
     assert pipeline.redis.keys(f"*{ghost}*") == []
 
 

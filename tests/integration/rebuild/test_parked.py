@@ -13,12 +13,13 @@ from infrastructure.rebuild import lifecycle
 from infrastructure.rebuild.log import opened
 from infrastructure.redis import layout
 from infrastructure.redis.layout import StoredDocument
+from infrastructure.redis.refold import Refolded
 from projections.order import payment
 from tests.integration.pipeline.conftest import Pipeline
 from tests.integration.pipeline.test_dead_letters import authorize, dead_letters, poisoned
 from tests.integration.pipeline.test_forgetting import delete_key, finish, place
 from tests.integration.rebuild.conftest import open_parts, rebuilding
-from tests.integration.rebuild.test_ghosts import verify
+from tests.integration.rebuild.test_ghosts import fold_anew, verify
 from tests.integration.rebuild.test_rebuild import place_some, run
 
 
@@ -86,7 +87,9 @@ async def test_an_order_that_is_parked_in_an_empty_redis_is_as_a_rebuild_has_it(
             assert stored(pipeline, bad, 2) == stored(pipeline, bad, 1)
 
 
-async def test_a_parked_order_that_is_gone_or_altered_is_named(pipeline: Pipeline) -> None:
+async def test_a_parked_order_that_is_gone_or_altered_is_named_and_mended(
+    pipeline: Pipeline,
+) -> None:
     with unable_to_show_payments(), pipeline.relay(), pipeline.projector():
         bad = (await pipeline.place(0)).order_id
         last = await authorize(pipeline, bad)
@@ -99,13 +102,19 @@ async def test_a_parked_order_that_is_gone_or_altered_is_named(pipeline: Pipelin
         [found] = await asyncio.to_thread(verify, pipeline)
         assert found.startswith(f"{bad}: differs in $.")
 
-        pipeline.redis.set(key, value)
+        assert fold_anew(pipeline, bad) is Refolded.PARKED
+        assert pipeline.redis.get(key) == value
         in_list = layout.list_key(layout.partition_of(bad, 6), 1, "all")
         pipeline.redis.zrem(in_list, stored(pipeline, bad, 1).header.sort_key)
         assert await asyncio.to_thread(verify, pipeline) == [f"{bad}: is not in each of its lists"]
 
+        assert fold_anew(pipeline, bad) is Refolded.PARKED
+        assert await asyncio.to_thread(verify, pipeline) == []
         pipeline.redis.delete(key)
         assert f"{bad}: the document is missing" in await asyncio.to_thread(verify, pipeline)
+        assert fold_anew(pipeline, bad) is Refolded.PARKED
+        assert pipeline.redis.get(key) == value
+        assert len(list(dead_letters(pipeline).all())) == 1
 
 
 async def test_a_parked_order_of_a_forgotten_customer_stops_no_rebuild(pipeline: Pipeline) -> None:
