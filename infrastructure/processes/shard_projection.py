@@ -2,7 +2,8 @@
 
 News are folded over the documents as they were read, and written with the shard's progress
 in one script, or not at all: see `batches`. An event that can't be applied parks its order, and
-only that.
+only that. What is stored of a parked order lacks that event, and the next one may be of another
+stream, where no gap shows it: so it is folded from the store, and parked until that succeeds.
 
 All fed generations of the shard are written in that one script. Each has a progress of its own:
 one that has joined lately is read on from further back, and the others pass over what they have.
@@ -26,7 +27,7 @@ from infrastructure.event_store.order_reader import (
 from infrastructure.kafka.messages import Delivered
 from infrastructure.kafka.topics import Incarnation
 from infrastructure.redis import layout
-from infrastructure.redis.layout import ParkedNote, StoredDocument
+from infrastructure.redis.layout import StoredDocument
 from infrastructure.redis.shard import Change, Parking, ShardWriter, Step
 from projections.order.document import GapError, OrderDocument
 
@@ -116,17 +117,22 @@ class ShardProjection:
     ) -> Sequence[Change | Parking]:
         entries = self.lacked(generation, taken)
         before = {
-            order_id: None if stored is None else layout.to_document(stored)
+            order_id: None if stored is None or stored.header.parked else layout.to_document(stored)
             for order_id, stored in read.items()
         }
         after: dict[OrderId, OrderDocument | UnreadableEventError | None] = dict(before)
-        after |= self._reader.fold_many(self._missing(entries, before))
+        after |= self._reader.fold_many(self._missing(entries, before, read))
         for entry, recorded in zip(entries, opened[len(opened) - len(entries) :], strict=True):
             order_id = order_of(entry)
+            known = after[order_id]
             try:
-                after[order_id] = take_in(after[order_id], entry, recorded)
+                after[order_id] = take_in(known, entry, recorded)
             except GapError:
                 _gaps.inc()
+                after |= self._reader.fold_many([order_id])
+                continue
+            if isinstance(after[order_id], UnreadableEventError) and after[order_id] is not known:
+                # The store may be able to; if not, it gives the document before that event.
                 after |= self._reader.fold_many([order_id])
         return [
             self._change(order_id, read[order_id], result)
@@ -143,19 +149,23 @@ class ShardProjection:
         if isinstance(result, OrderDocument):
             return Change(read, result)
         _parked.inc()
-        note = ParkedNote(result.entry.position, result.entry.type, result.reason)
-        _log.error("order_parked", order_id=str(order_id), **msgspec.structs.asdict(note))
-        return Parking(order_id, read, note)
+        parking = Parking.of(order_id, read, result)
+        _log.error("order_parked", order_id=str(order_id), **msgspec.structs.asdict(parking.note))
+        return parking
 
     def _missing(
-        self, entries: Sequence[LogEntry], before: Mapping[OrderId, OrderDocument | None]
+        self,
+        entries: Sequence[LogEntry],
+        before: Mapping[OrderId, OrderDocument | None],
+        read: Mapping[OrderId, StoredDocument | None],
     ) -> Sequence[OrderId]:
-        """Name orders whose document is gone, rather than new.
+        """Name orders whose document is gone, rather than new, or lacks an event.
 
         Built up again event by event, they would be seen as they once were; so they are folded
         from the store, whole.
         """
         old = {order_of(entry) for entry in entries if entry.position <= self._seen_to}
+        old |= {one for one, stored in read.items() if stored is not None and stored.header.parked}
         return [order_id for order_id in old if before[order_id] is None]
 
 

@@ -16,7 +16,6 @@ from infrastructure.rebuild.log import OrderLog
 from infrastructure.rebuild.parts import Parts
 from infrastructure.redis import layout
 from infrastructure.redis.generations import Generations
-from infrastructure.redis.layout import ParkedNote
 from infrastructure.redis.shard import (
     Change,
     DocumentMovedError,
@@ -159,8 +158,7 @@ def _changes(
     for order_id, folded in parts.reader.fold_many(order_ids).items():
         stored = read[order_id]
         if isinstance(folded, UnreadableEventError):
-            note = ParkedNote(folded.entry.position, folded.entry.type, folded.reason)
-            changes.append(Parking(order_id, stored, note))
+            changes.append(Parking.of(order_id, stored, folded))
         elif isinstance(folded, OrderDocument):
             changes.append(Change(stored, folded))
     return changes

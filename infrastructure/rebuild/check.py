@@ -10,7 +10,7 @@ events are folded up to where its shard or its document has come, and no further
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -119,7 +119,7 @@ class Check:
         for partition, orders in by_shard.items():
             doubtful, differing = self._ask(partition, orders)
             for order_id in doubtful:
-                problem = self._problem(self._shards[partition], partition, order_id)
+                problem = self._problem(self._shards[partition], order_id)
                 if problem is not None:
                     wrong.append(Difference(order_id, problem))
             changed += self._changes(self._shards[partition], differing)
@@ -135,11 +135,13 @@ class Check:
         wrong, differing = ([OrderId(UUID(one.decode())) for one in ids] for ids in answer)
         return wrong, differing
 
-    def _problem(self, shard: ShardWriter, partition: int, order_id: OrderId) -> str | None:
+    def _problem(self, shard: ShardWriter, order_id: OrderId) -> str | None:
         """Look at one order by itself, and say what is wrong with it.
 
-        Only its lists have to be looked at more than once: it may move on in between.
+        Only its lists have to be looked at more than once: it may move on in between; and a parked
+        one, whose document doesn't say which event it was parked for.
         """
+        problem = None
         for look in range(LOOKS):
             time.sleep(PAUSE_S * (look > 0))
             # Before the document: that has then at least what the shard says that it has.
@@ -154,12 +156,12 @@ class Check:
             ]
             folded = self._parts.reader.fold_entries(entries).get(order_id)
             problem = _document_problem(stored, folded)
-            if problem is not None or not isinstance(folded, OrderDocument):
+            if problem is not None and not _is_parked(stored):
                 return problem
-            doubtful, _ = self._ask(partition, filling(order_id, folded))
-            if not doubtful:
+            is_listed = stored is None or shard.is_listed(self._generation, stored.header)
+            if problem is None and is_listed:
                 return None
-        return "is not in each of its lists"
+        return problem or "is not in each of its lists"
 
     def _changes(self, shard: ShardWriter, order_ids: Sequence[OrderId]) -> Sequence[Difference]:
         """Say how the other generation shows orders otherwise, if it still does.
@@ -178,7 +180,7 @@ class Check:
                 pair = one[order_id], other[order_id]
                 if _moved(*pair) and look < LOOKS - 1:
                     again.append(order_id)
-                elif what := describe(*pair):
+                elif what := _describe(*pair):
                     found.append(Difference(order_id, what))
             left = again
         return found
@@ -188,12 +190,30 @@ def _moved(one: StoredDocument | None, other: StoredDocument | None) -> bool:
     return one is not None and other is not None and one.position != other.position
 
 
+def _is_parked(stored: StoredDocument | None) -> bool:
+    return stored is not None and stored.header.parked
+
+
 def _document_problem(
     stored: StoredDocument | None, folded: OrderDocument | UnreadableEventError | None
 ) -> str | None:
-    if isinstance(folded, UnreadableEventError):
-        marked = stored is None or stored.header.parked
-        return None if marked else "can't be folded, and is not marked as out of date"
+    """Say how an order is stored otherwise than its fold; of a parked one, its last good document.
+
+    Where an order never had one, for its first event can't be read, there is to be none.
+    """
+    if isinstance(folded, OrderDocument):
+        return _describe(layout.decode(layout.encode(folded)[0]), stored)
     if folded is None:
         return None if stored is None else "has a document, and no event"
-    return describe(layout.decode(layout.encode(folded)[0]), stored)
+    if stored is not None and not stored.header.parked:
+        return "can't be folded, and is not marked as out of date"
+    if folded.before is None:
+        return None if stored is None else "has a document, and its first event can't be read"
+    return _describe(layout.decode(layout.encode(folded.before, parked=True)[0]), stored)
+
+
+def _describe(one: StoredDocument | None, other: StoredDocument | None) -> str | None:
+    """Say how two documents differ; parked ones may in position, as forgetting moves them on."""
+    if one is not None and other is not None and _is_parked(one) and _is_parked(other):
+        one = replace(one, position=other.position)
+    return describe(one, other)

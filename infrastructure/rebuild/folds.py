@@ -14,7 +14,8 @@ from infrastructure.event_store.order_reader import UnreadableEventError
 from infrastructure.rebuild.log import OrderLog, Range
 from infrastructure.rebuild.parts import Parts
 from infrastructure.redis import layout
-from infrastructure.redis.layout import Argument, ParkedNote
+from infrastructure.redis.layout import Argument
+from infrastructure.redis.shard import note_on
 from projections.order.document import OrderDocument
 
 EVENTS_A_STRETCH = 4_000
@@ -65,5 +66,4 @@ def filling(
     """Write what a generation is to hold of an order; one that can't be folded is parked."""
     if not isinstance(folded, UnreadableEventError):
         return layout.encode_filling(order_id, folded, None)
-    note = ParkedNote(folded.entry.position, folded.entry.type, folded.reason)
-    return layout.encode_filling(order_id, folded.before, note)
+    return layout.encode_filling(order_id, folded.before, note_on(folded))

@@ -1,7 +1,7 @@
 """Orders set aside because one of their events can't be applied: list, retry, discard.
 
 A retry folds the order from the event store, so there is no side queue to keep in order. A
-discarded note comes back with the order's next event, as long as the order can't be folded.
+discarded note comes back with the order's next event or retry, as long as it can't be folded.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -175,12 +175,13 @@ def decode_position(value: bytes | None) -> int:
     return int(value) if value is not None and value.isdigit() else 0
 
 
-def encode(document: OrderDocument) -> tuple[bytes, Header]:
+def encode(document: OrderDocument, *, parked: bool = False) -> tuple[bytes, Header]:
     header = Header(
         owner=document.customer_id,
         versions=dict(document.versions),
         sort_key=sort_key(document),
         lists=list(lists_of(document)),
+        parked=parked,
     )
     return _value(document.position, header, body_bytes(document)), header
 
@@ -236,14 +237,20 @@ def apply_keys(partition: int) -> Sequence[str]:
 
 
 def encode_change(
-    generation: int, old: StoredDocument | None, document: OrderDocument, *, relist: bool = False
+    generation: int,
+    old: StoredDocument | None,
+    document: OrderDocument,
+    *,
+    note: ParkedNote | None = None,
+    relist: bool = False,
 ) -> Sequence[Argument]:
     """Write the arguments of apply.lua that put a document in the place of what was read.
 
-    List entries that stand there already, for they were written with what was read, are left
-    alone; with `relist` they are written too, in case somebody has lost them.
+    With a note the order is parked, and this its last good document. List entries that stand there
+    already, for they were written with what was read, are left alone; with `relist` they are
+    written too, in case somebody has lost them.
     """
-    value, header = encode(document)
+    value, header = encode(document, parked=note is not None)
     keeps = old is not None and old.header.sort_key == header.sort_key and not relist
     stays = old.header.lists if old is not None and keeps else ()
     joins = [name for name in header.lists if name not in stays]
@@ -253,7 +260,7 @@ def encode_change(
         document.body["order_id"],
         _expected(old),
         value,
-        "",
+        "" if note is None else encode_note(note),
         header.sort_key,
         str(len(joins)),
         *joins,
@@ -265,7 +272,7 @@ def encode_change(
 def encode_parking(
     generation: int, order_id: OrderId, old: StoredDocument | None, note: ParkedNote
 ) -> Sequence[Argument]:
-    """Write the arguments of apply.lua that keep the last good body and mark it as out of date."""
+    """Write the arguments of apply.lua that keep what was read and mark it as out of date."""
     value = b""
     if old is not None and old.damage is None:
         header = msgspec.structs.replace(old.header, parked=True)
@@ -292,10 +299,7 @@ def encode_filling(
     written = b"" if note is None else encode_note(note)
     if document is None:
         return [str(order_id), b"", written, "", "0"]
-    value, header = encode(document)
-    if note is not None:
-        header.parked = True
-        value = _value(document.position, header, body_bytes(document))
+    value, header = encode(document, parked=note is not None)
     count = str(len(header.lists))
     return [document.body["order_id"], value, written, header.sort_key, count, *header.lists]
 

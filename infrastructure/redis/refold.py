@@ -16,6 +16,7 @@ from infrastructure.redis.shard import (
     Change,
     DocumentMovedError,
     FedChangedError,
+    Parking,
     ShardWriter,
     Step,
 )
@@ -25,7 +26,7 @@ ATTEMPTS = 5
 
 
 class Refolded(Enum):
-    """What was found, and is now as it should be; a parked order is left as it was."""
+    """What was found, and is now as it should be: of a parked order, its last good document."""
 
     RIGHT = "was right"
     MISSING = "was missing"
@@ -46,16 +47,13 @@ def refold(reader: OrderReader, writer: ShardWriter, order_id: OrderId) -> Refol
     for _ in range(ATTEMPTS):
         fed = writer.fed()
         read = {generation: writer.read(generation, [order_id])[order_id] for generation in fed}
+        folded = reader.fold_many([order_id]).get(order_id)
         try:
-            document = reader.fold(order_id)
-        except UnreadableEventError:
-            return Refolded.PARKED
-        try:
-            if document is None:
+            if folded is None:
                 return _remove(writer, order_id, read)
-            found = _found(writer, read, document)
+            found = _found(writer, read, folded)
             writer.apply(
-                [Step(one, [Change(stored, document, relist=True)]) for one, stored in read.items()]
+                [Step(one, [_change(order_id, stored, folded)]) for one, stored in read.items()]
             )
         except (DocumentMovedError, FedChangedError):
             continue
@@ -91,13 +89,25 @@ def _remove(
     return found
 
 
+def _change(
+    order_id: OrderId, stored: StoredDocument | None, folded: OrderDocument | UnreadableEventError
+) -> Change | Parking:
+    if isinstance(folded, UnreadableEventError):
+        return Parking.of(order_id, stored, folded, relist=True)
+    return Change(stored, folded, relist=True)
+
+
 def _found(
-    writer: ShardWriter, read: Mapping[int, StoredDocument | None], document: OrderDocument
+    writer: ShardWriter,
+    read: Mapping[int, StoredDocument | None],
+    folded: OrderDocument | UnreadableEventError,
 ) -> Refolded:
+    if isinstance(folded, UnreadableEventError):
+        return Refolded.PARKED
     stored = [one for one in read.values() if one is not None]
     if len(stored) < len(read):
         return Refolded.MISSING
-    right, header = layout.encode(document)
+    right, header = layout.encode(folded)
     if any(layout.encode_stored(one) != right for one in stored):
         return Refolded.DIFFERENT
     if not all(writer.is_listed(generation, header) for generation in read):

@@ -15,6 +15,7 @@ import redis
 import structlog
 
 from domain.ids import OrderId
+from infrastructure.event_store.order_reader import UnreadableEventError
 from infrastructure.redis import layout
 from infrastructure.redis.layout import Argument, ParkedNote, StoredDocument
 from projections.order.document import OrderDocument
@@ -63,14 +64,40 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Parking:
-    """An order whose document can't be brought up to date, and why."""
+    """An order whose document can't be brought up to date, and why.
+
+    `before`: its document before the event that can't be applied, so that every generation holds
+    the same of it; where there is none, what was read stays. `relist`: as for a change.
+    """
 
     order_id: OrderId
     read: StoredDocument | None
     note: ParkedNote
+    before: OrderDocument | None = None
+    relist: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        order_id: OrderId,
+        read: StoredDocument | None,
+        error: UnreadableEventError,
+        *,
+        relist: bool = False,
+    ) -> "Parking":
+        return cls(order_id, read, note_on(error), error.before, relist)
 
     def arguments(self, generation: int) -> Sequence[Argument]:
-        return layout.encode_parking(generation, self.order_id, self.read, self.note)
+        if self.before is None:
+            return layout.encode_parking(generation, self.order_id, self.read, self.note)
+        return layout.encode_change(
+            generation, self.read, self.before, note=self.note, relist=self.relist
+        )
+
+
+def note_on(error: UnreadableEventError) -> ParkedNote:
+    """Say why an order is parked."""
+    return ParkedNote(error.entry.position, error.entry.type, error.reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,10 +184,10 @@ class ShardWriter:
         return read
 
     def is_listed(self, generation: int, header: layout.Header) -> bool:
-        """Whether an order stands in each of its lists; not in what is of another type."""
+        """Whether an order stands in each of its lists, in its place; not where one is no list."""
         keys = [layout.list_key(self._partition, generation, name) for name in header.lists]
         try:
-            return None not in [self._client.zscore(key, header.sort_key) for key in keys]
+            return all(self._client.zscore(key, header.sort_key) == 0 for key in keys)
         except redis.ResponseError:
             return False
 

@@ -212,8 +212,8 @@ def test_an_order_stands_in_the_lists_that_queries_ask_for() -> None:
 def test_list_entries_that_stay_are_not_written_again_unless_asked_for() -> None:
     stored = layout.decode(layout.encode(folded(RECORDED[:1]))[0])
 
-    def joins_and_leaves(events: int, **options: bool) -> Sequence[str | bytes]:
-        return layout.encode_change(1, stored, folded(RECORDED[:events]), **options)[6:]
+    def joins_and_leaves(events: int, *, relist: bool = False) -> Sequence[str | bytes]:
+        return layout.encode_change(1, stored, folded(RECORDED[:events]), relist=relist)[6:]
 
     assert joins_and_leaves(2) == ["0", "0"]
     assert joins_and_leaves(2, relist=True)[0] == "6"

@@ -7,7 +7,8 @@
 --          document begins with
 --
 -- Gives the ids of those; and of orders that are parked, or not in each list of the generation that
--- their document names. It changes nothing, and everything in it is of one moment.
+-- their document names, in their place, which is that of score 0. It changes nothing, and everything
+-- in it is of one moment.
 
 local DIGITS = 20
 
@@ -28,7 +29,7 @@ local function is_listed(value)
     return false
   end
   for _, name in ipairs(header.lists) do
-    if type(redis.pcall('ZSCORE', list .. name, header.sort_key)) ~= 'string' then
+    if redis.pcall('ZSCORE', list .. name, header.sort_key) ~= '0' then
       return false
     end
   end

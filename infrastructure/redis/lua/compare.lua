@@ -7,7 +7,7 @@
 --
 -- Gives two lists of ids: orders whose document or list entries are not those given, and orders
 -- whose document the other generation doesn't have just so. It changes nothing, and everything
--- in it is of one moment.
+-- in it is of one moment. An entry with another score than 0 lies in another place than its own.
 
 -- What somebody has put there as another type is as good as none.
 local function get(key)
@@ -25,7 +25,7 @@ while at <= last do
   local next_at = at + 5 + tonumber(ARGV[at + 4])
   local right = (stored or '') == ARGV[at + 1]
   for i = at + 5, next_at - 1 do
-    right = right and type(redis.pcall('ZSCORE', list .. ARGV[i], ARGV[at + 3])) == 'string'
+    right = right and redis.pcall('ZSCORE', list .. ARGV[i], ARGV[at + 3]) == '0'
   end
   if not right then
     wrong[#wrong + 1] = ARGV[at]

@@ -7,7 +7,7 @@
 --
 -- Gives a flat list: how many of the lists have been gone through, the entry to go on after in the
 -- next one, and then pairs of a list's name and an entry that isn't in its order's document, nor in
--- the same list of the other generation.
+-- the same list of the other generation. A list with an entry of another score than 0 is told as one.
 -- An entry is a sort key, and ends with its order's id; a document's header is its first line.
 
 local MOST_OFTEN = 511 -- the last byte that is read at first: the body is not needed
@@ -26,8 +26,19 @@ local function header_of(key)
 end
 
 local function is_in_other(name, entry)
-  local found = KEYS[2] and redis.pcall('ZSCORE', KEYS[2] .. 'list:' .. name, entry)
-  return type(found) == 'string'
+  return KEYS[2] and redis.pcall('ZSCORE', KEYS[2] .. 'list:' .. name, entry) == '0'
+end
+
+-- Only where all entries have the same score, 0, do they lie in their own order, and can be gone
+-- through by it. The first has the least score, and the last the greatest.
+local function is_in_order(list)
+  for _, place in ipairs({0, -1}) do
+    local entry = redis.call('ZRANGE', list, place, place, 'WITHSCORES')
+    if entry[2] and entry[2] ~= '0' then
+      return false
+    end
+  end
+  return true
 end
 
 local function is_explained(name, entry)
@@ -49,6 +60,10 @@ for at = 2, #ARGV, 2 do
     entries = {}
     result[#result + 1] = name
     result[#result + 1] = '(what is no list)'
+  elseif not is_in_order(KEYS[1] .. 'list:' .. name) then
+    entries = {}
+    result[#result + 1] = name
+    result[#result + 1] = '(an entry with a score)'
   end
   for _, entry in ipairs(entries) do
     if not is_in_other(name, entry) and not is_explained(name, entry) then

@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime
+from typing import Any
 
 import orjson
 import psycopg
@@ -12,12 +14,18 @@ import redis.asyncio
 from confluent_kafka import Producer
 from eventsourcing.persistence import StoredEvent
 
-from commands.ports import StreamUnreadableError
-from domain.ids import OrderId
+from commands.envelopes import address_events
+from commands.ports import Answer, Append, Request, Stream, StreamUnreadableError, Write
+from domain.envelope import Actor, Role
+from domain.events import DomainEvent
+from domain.ids import OrderId, payment_stream
+from domain.money import Currency
+from domain.payment.events import PaymentAuthorizationRequested, PaymentAuthorized
 from infrastructure.event_store.recorder import EventLogRecorder, open_datastore
 from infrastructure.redis.dead_letters import DeadLetters
 from infrastructure.redis.refold import Refolded
 from infrastructure.redis.views import RedisOrderViews
+from projections.order import payment
 from projections.ports import OrderParkedError, OrderQuery
 from tests.integration.pipeline.conftest import Pipeline
 
@@ -90,6 +98,52 @@ async def test_the_next_event_of_a_healed_order_brings_it_back(pipeline: Pipelin
         with poisoned(pipeline, bad.order_id, healed="order.lines_cancelled.v2"):
             await asyncio.to_thread(pipeline.await_complete, 2)
             assert len(list(dead_letters(pipeline).all())) == 1
+        last = await pipeline.cancel(bad.order_id)
+        await asyncio.to_thread(pipeline.await_complete, last.position)
+
+    assert list(dead_letters(pipeline).all()) == []
+    assert pipeline.assert_views_equal_folds() == 1
+
+
+async def authorize(pipeline: Pipeline, order_id: OrderId) -> Answer:
+    """Have a payment authorized: two events of the order in another stream than its own."""
+    request = Request(Actor("payment", Role.PROCESS), "command", "correlation", "test")
+    at: Stream[Any] = Stream(payment_stream(order_id), None, 0, 0, bytes(32))
+    events: list[DomainEvent] = [
+        PaymentAuthorizationRequested(order_id, 1, 510, Currency("GBP"), "sandbox"),
+        PaymentAuthorized(order_id, 1, 510, "reference"),
+    ]
+    addressed = address_events(events, request, pipeline.ports, occurred_at=datetime.now(UTC))
+    append = Append([Write(at, addressed, order_id)], request, Answer({}))
+    return await pipeline.ports.store.append(append)
+
+
+async def test_the_next_event_of_another_stream_does_not_bring_back_a_parked_order(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = payment.change
+
+    def unable(body: Any, event: Any, recorded: Any) -> None:
+        if isinstance(event, PaymentAuthorized):
+            raise KeyError(event)
+        real(body, event, recorded)
+
+    with pipeline.relay(), pipeline.projector():
+        with monkeypatch.context() as patching:
+            patching.setattr(payment, "change", unable)
+            bad = await pipeline.place(0)
+            await asyncio.to_thread(pipeline.await_complete, bad.position)
+            paid = await authorize(pipeline, bad.order_id)
+            await asyncio.to_thread(pipeline.await_complete, paid.position)
+            parked, letters = pipeline.stored(bad.order_id), list(dead_letters(pipeline).all())
+            last = await pipeline.cancel(bad.order_id, pieces=1)
+            await asyncio.to_thread(pipeline.await_complete, last.position)
+
+            assert parked is not None
+            assert parked.header.parked
+            assert [letter.note.position for letter in letters] == [paid.position]
+            assert list(dead_letters(pipeline).all()) == letters
+            assert pipeline.stored(bad.order_id) == parked
         last = await pipeline.cancel(bad.order_id)
         await asyncio.to_thread(pipeline.await_complete, last.position)
 

@@ -36,7 +36,7 @@ def haunt(pipeline: Pipeline, of: OrderId, generation: int, *, own_lists: bool =
     return ghost
 
 
-def remove(pipeline: Pipeline, order_id: OrderId) -> Refolded:
+def fold_anew(pipeline: Pipeline, order_id: OrderId) -> Refolded:
     shard = pipeline.generations.shards[layout.partition_of(order_id, PARTITIONS)]
     return refold(pipeline.reader, shard, order_id)
 
@@ -54,11 +54,11 @@ async def test_a_document_that_no_event_stands_behind_is_named_and_removed(
     ghost = haunt(pipeline, answers[1].order_id, 1)
     assert await asyncio.to_thread(verify, pipeline) == [f"{ghost}: has a document, and no event"]
 
-    assert remove(pipeline, ghost) is Refolded.REMOVED
+    assert fold_anew(pipeline, ghost) is Refolded.REMOVED
 
     assert await asyncio.to_thread(verify, pipeline) == []
     assert pipeline.assert_views_equal_folds() == 9
-    assert remove(pipeline, ghost) is Refolded.UNKNOWN
+    assert fold_anew(pipeline, ghost) is Refolded.UNKNOWN
 
 
 async def test_removing_one_takes_nothing_of_another_order_that_its_header_names(
@@ -67,7 +67,7 @@ async def test_removing_one_takes_nothing_of_another_order_that_its_header_names
     with pipeline.relay(), pipeline.projector():
         answers = await place_some(pipeline, 9)
     ghost = haunt(pipeline, answers[1].order_id, 1, own_lists=False)
-    assert remove(pipeline, ghost) is Refolded.REMOVED
+    assert fold_anew(pipeline, ghost) is Refolded.REMOVED
     assert await asyncio.to_thread(verify, pipeline) == []
 
 
@@ -101,6 +101,29 @@ async def test_what_is_of_another_type_is_named_and_stops_no_rebuild(pipeline: P
 
         await asyncio.to_thread(accept)
         assert pipeline.assert_views_equal_folds() == 3
+
+
+async def test_a_list_entry_in_another_place_is_named_and_put_back(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a score an entry lies before or behind all others; without, lists go by the entry."""
+    monkeypatch.setattr("infrastructure.rebuild.strays.AT_A_TIME", 2)
+    with pipeline.relay(), pipeline.projector():
+        await place_some(pipeline, 2 * PARTITIONS + 1)
+    lists = [layout.list_key(partition, 1, "all") for partition in range(PARTITIONS)]
+    longest = max(lists, key=pipeline.redis.zcard)
+    newest: Any = pipeline.redis.zrange(longest, -1, -1)
+    order_id = OrderId(UUID(newest[0][-36:].decode()))
+    pipeline.redis.zadd(longest, {newest[0]: -5})
+    assert sorted(await asyncio.to_thread(verify, pipeline)) == [
+        "(an entry with a score) stands in the list all without reason",
+        f"{order_id}: is not in each of its lists",
+    ]
+
+    assert fold_anew(pipeline, order_id) is Refolded.UNLISTED
+
+    assert await asyncio.to_thread(verify, pipeline) == []
+    assert pipeline.redis.zrange(longest, -1, -1) == newest
 
 
 async def test_what_is_not_even_text_is_named(pipeline: Pipeline) -> None:
@@ -138,7 +161,7 @@ async def test_it_is_removed_from_every_generation_that_is_fed(pipeline: Pipelin
         await run(pipeline)
     ghosts = {haunt(pipeline, answers[1].order_id, generation) for generation in (1, 2)}
     [ghost] = ghosts
-    assert remove(pipeline, ghost) is Refolded.REMOVED
+    assert fold_anew(pipeline, ghost) is Refolded.REMOVED
     assert pipeline.redis.keys(f"*{ghost}*") == []
 
 
