@@ -25,7 +25,7 @@ from infrastructure.event_store.mapper import LogEntry
 from infrastructure.kafka import ends, messages, topics
 from infrastructure.kafka.ends import Bounds
 from infrastructure.kafka.messages import Headers
-from infrastructure.kafka.topics import Published, TopicChangedError
+from infrastructure.kafka.topics import ForeignTopicError, Published, TopicChangedError
 from infrastructure.redis.layout import partition_of
 from infrastructure.settings import KafkaSettings
 
@@ -134,6 +134,19 @@ class Publisher:
     def expect(self, at_least: Sequence[int]) -> None:
         """Say where the partitions ended before this began."""
         self._ends = at_least
+
+    def require_whole(self) -> None:
+        """Refuse a topic that may be another's, before anything is done to it.
+
+        Raises:
+            ForeignTopicError: it has lost its beginning.
+            KafkaException: Kafka is away, or a topic is gone.
+        """
+        if any(one.begin > 0 for one in self._ask_bounds()):
+            raise ForeignTopicError(
+                f"{self._topic} or {self._stock_topic} has lost its first messages, and nothing"
+                " says that they were ours: name other topics in the settings, or delete these"
+            )
 
     def read_ends(self) -> Sequence[int]:
         """Give where the partitions end, if they have all that they must have.

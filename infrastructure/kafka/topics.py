@@ -3,6 +3,7 @@
 import uuid
 from dataclasses import dataclass
 
+import structlog
 from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
@@ -17,6 +18,13 @@ LARGEST_MESSAGE = 2 * LARGEST_STATE
 _MOST = "max.message.bytes"
 _FOR_GOOD = {"retention.ms": "-1", "retention.bytes": "-1", "cleanup.policy": "delete"}
 """A topic has all that was ever published, or views and services would begin in the middle."""
+
+
+_log = structlog.get_logger(__name__)
+
+
+class ForeignTopicError(Exception):
+    """A topic has lost its first messages, and it is not known that we ever published to it."""
 
 
 class TopicChangedError(Exception):
@@ -121,7 +129,12 @@ def make_fit(client: AdminClient, topic: str) -> None:
         for name, value in wanted.items()
     ]
     change = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=entries)
-    client.incremental_alter_configs([change], request_timeout=ADMIN_TIMEOUT_S)[change].result()
+    try:
+        client.incremental_alter_configs([change], request_timeout=ADMIN_TIMEOUT_S)[change].result()
+    except KafkaException as error:
+        if _MOST in wanted:
+            raise
+        _log.warning("topic_keeps_not_everything", topic=topic, set=wanted, reason=str(error))
 
 
 def require_partitions(found: Incarnation, partitions: int) -> None:

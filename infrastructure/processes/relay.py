@@ -98,7 +98,12 @@ class Relay:
             published = self._published(client)
             mark = _read_mark(session, str(published))
             with closing(Publisher(self._kafka, published, client)) as publisher:
-                publisher.expect(mark.ends)
+                if mark.ends:
+                    publisher.expect(mark.ends)
+                else:
+                    publisher.require_whole()
+                for topic in (self._kafka.order_topic, self._kafka.stock_topic):
+                    topics.make_fit(client, topic)
                 _Follower(session, publisher, health, mark.position).follow(stopping)
 
     def _published(self, client: AdminClient) -> Published:
@@ -117,8 +122,6 @@ class Relay:
         if found is None:
             raise TopicChangedError(f"{' and '.join(names)} were made and are not there")
         topics.require_partitions(found.orders, kafka.order_partitions)
-        for name in names:
-            topics.make_fit(client, name)
         return found
 
 

@@ -15,7 +15,7 @@ from confluent_kafka.cimpl import NewTopic
 from infrastructure.kafka import ends, messages, publisher, topics
 from infrastructure.kafka.ends import Bounds
 from infrastructure.kafka.publisher import DeliveryError, Publisher
-from infrastructure.kafka.topics import Incarnation
+from infrastructure.kafka.topics import ForeignTopicError, Incarnation
 
 from .conftest import WAIT_S, Pipeline
 from .test_relay_marks import (
@@ -25,6 +25,8 @@ from .test_relay_marks import (
     incarnation,
     published_positions,
 )
+
+WEEK_MS = "604800000"
 
 
 async def test_no_checkpoint_of_a_start_lies_behind_the_ends_that_are_stored(
@@ -115,16 +117,46 @@ async def test_a_topic_that_has_lost_its_beginning_is_made_anew(
 async def test_a_topic_that_somebody_else_made_keeps_everything_for_good(
     pipeline: Pipeline,
 ) -> None:
-    admin = topics.admin(pipeline.kafka.kafka_bootstrap)
-    topic, days = pipeline.kafka.order_topic, {"retention.ms": "604800000"}
-    new = NewTopic(
-        topic, pipeline.kafka.order_partitions, 1, config={**days, "cleanup.policy": "compact"}
-    )
-    admin.create_topics([new])[topic].result()
+    make_topic_of_another(pipeline, policy="compact")
     await run_relay_once(pipeline)
-    named = ConfigResource(ConfigResource.Type.TOPIC, topic)
+    assert kept(pipeline) == ("-1", "delete")
+
+
+async def test_a_topic_of_another_that_has_lost_its_beginning_is_left_alone(
+    pipeline: Pipeline,
+) -> None:
+    make_topic_of_another(pipeline)
+    publish_as_another(pipeline)
+    delete_first_message(pipeline)
+    before = incarnation(pipeline)
+    with pipeline.relay():
+        await pipeline.place(0)
+        await asyncio.to_thread(await_fault, pipeline, ForeignTopicError)
+    assert incarnation(pipeline) == before
+    assert kept(pipeline) == (WEEK_MS, "delete")
+    assert published_positions(pipeline) == set()
+
+
+def make_topic_of_another(pipeline: Pipeline, policy: str = "delete") -> None:
+    admin = topics.admin(pipeline.kafka.kafka_bootstrap)
+    topic, partitions = pipeline.kafka.order_topic, pipeline.kafka.order_partitions
+    config = {"retention.ms": WEEK_MS, "cleanup.policy": policy}
+    admin.create_topics([NewTopic(topic, partitions, 1, config=config)])[topic].result()
+
+
+def kept(pipeline: Pipeline) -> tuple[str, str]:
+    """Say how long, and how, Kafka keeps the messages of orders."""
+    admin = topics.admin(pipeline.kafka.kafka_bootstrap)
+    named = ConfigResource(ConfigResource.Type.TOPIC, pipeline.kafka.order_topic)
     found = admin.describe_configs([named])[named].result()
-    assert (found["retention.ms"].value, found["cleanup.policy"].value) == ("-1", "delete")
+    return found["retention.ms"].value, found["cleanup.policy"].value
+
+
+def await_fault(pipeline: Pipeline, kind: type[Exception]) -> None:
+    until = time.monotonic() + WAIT_S
+    while not any(isinstance(one, kind) for one in pipeline.faults):
+        assert time.monotonic() < until, pipeline.faults
+        time.sleep(0.02)
 
 
 def delete_first_message(pipeline: Pipeline) -> None:
