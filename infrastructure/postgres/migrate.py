@@ -11,12 +11,13 @@ from importlib.resources import files
 from typing import Any
 
 import psycopg
-from psycopg.errors import IntegrityError, LockNotAvailable
+from psycopg.errors import DeadlockDetected, IntegrityError, LockNotAvailable
 from psycopg.sql import SQL
 
 CONNECT_TIMEOUT_S = 10
-# Whoever appends waits behind a migration that waits for a reader: so it waits for a moment only.
-LOCK_TIMEOUT = "SET lock_timeout = '1s'"
+# Whoever appends waits behind a migration that waits for a reader: so it waits for a moment only;
+# but for longer than a second (`deadlock_timeout`), when a vacuum in its way is ended for it.
+LOCK_TIMEOUT = "SET lock_timeout = '3s'"
 PAUSE_S, TRIES = 2.0, 30
 
 
@@ -78,7 +79,7 @@ def _apply(connection: "psycopg.Connection[Any]", migration: Migration) -> None:
                     "INSERT INTO migrations (name, checksum) VALUES (%s, %s)",
                     (migration.name, migration.checksum),
                 )
-        except LockNotAvailable:
+        except (LockNotAvailable, DeadlockDetected):
             time.sleep(PAUSE_S)
         except IntegrityError as error:
             raise MigrationError(f"{migration.name}: {error}") from error
