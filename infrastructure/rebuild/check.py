@@ -1,8 +1,9 @@
 """Hold a generation against the log, and against the one that is read now.
 
 Rule: what two generations show alike, in each of its lists and with the newest event of the log, is
-right: one was folded in one go, the other event by event. Everything else is read and folded anew,
-as is every order where there is no other generation. What is compared is of equal positions: an
+right: one was folded in one go, the other event by event. Everything else is read and folded anew:
+what moved since the new one was built, as one projector then wrote both, and every order where
+there is no other generation. What is compared is of equal positions: an
 order that is not as the fold says, because it has moved on or is wrong, is looked at by itself: its
 events are folded up to where its shard or its document has come, and no further.
 """
@@ -54,13 +55,24 @@ class Checked:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """The generation that is read, beside a new one.
+
+    Attributes: apart_to: the log position to which the two were folded apart from each other.
+    """
+
+    generation: int
+    apart_to: int
+
+
 NOTHING_CHECKED = Checked(0, 0, NOTHING, NOTHING)
 
 
 class Check:
     """Compares a generation with the log, and with another generation if one is given."""
 
-    def __init__(self, parts: Parts, generation: int, beside: int | None) -> None:
+    def __init__(self, parts: Parts, generation: int, beside: Beside | None) -> None:
         self._parts = parts
         self._generation = generation
         self._beside = beside
@@ -83,24 +95,24 @@ class Check:
             found += self._check(stretch.by_shard)
         return found
 
-    def _check_disputed(self, log: OrderLog, of: Range, pace: Pace, beside: int) -> Checked:
+    def _check_disputed(self, log: OrderLog, of: Range, pace: Pace, beside: Beside) -> Checked:
         found = NOTHING_CHECKED
         for orders in log.newest(of):
-            events = sum(one.events for one in orders)
-            pace.took(events)
-            found += Checked(events, len(orders), NOTHING, NOTHING)
+            pace.took(len(orders))  # of each only its newest position was read
+            found += Checked(sum(one.events for one in orders), len(orders), NOTHING, NOTHING)
             disputed = self._disputed(orders, beside)
             for begin in range(0, len(disputed), REFOLDED_AT_A_TIME):
                 found += self._check(self._fold(disputed[begin : begin + REFOLDED_AT_A_TIME]))
         return found
 
-    def _disputed(self, orders: Sequence[Newest], beside: int) -> Sequence[OrderId]:
+    def _disputed(self, orders: Sequence[Newest], beside: Beside) -> Sequence[OrderId]:
         by_shard: dict[int, list[Argument]] = defaultdict(list)
+        found = [one.order_id for one in orders if one.position > beside.apart_to]
         for one in orders:
-            partition = layout.partition_of(one.order_id, self._parts.partitions)
-            by_shard[partition] += layout.encode_newest(one.order_id, one.position)
-        generations = (str(self._generation), str(beside))
-        found: list[OrderId] = []
+            if one.position <= beside.apart_to:
+                partition = layout.partition_of(one.order_id, self._parts.partitions)
+                by_shard[partition] += layout.encode_newest(one.order_id, one.position)
+        generations = (str(self._generation), str(beside.generation))
         for partition, pairs in by_shard.items():
             ids: Any = self._agree(keys=[layout.prefix(partition)], args=[*generations, *pairs])
             found += [OrderId(UUID(bytes(one).decode())) for one in ids]
@@ -128,7 +140,7 @@ class Check:
     def _ask(
         self, partition: int, orders: Sequence[Argument]
     ) -> tuple[Sequence[OrderId], Sequence[OrderId]]:
-        beside = "" if self._beside is None else str(self._beside)
+        beside = "" if self._beside is None else str(self._beside.generation)
         answer: Any = self._compare(
             keys=[layout.prefix(partition)], args=[str(self._generation), beside, *orders]
         )
@@ -174,7 +186,8 @@ class Check:
         for look in range(LOOKS):
             if self._beside is None or not left:
                 break
-            one, other = (shard.read(each, left) for each in (self._beside, self._generation))
+            generations = (self._beside.generation, self._generation)
+            one, other = (shard.read(each, left) for each in generations)
             again: list[OrderId] = []
             for order_id in left:
                 pair = one[order_id], other[order_id]

@@ -9,7 +9,7 @@ from typing import Any
 
 from infrastructure.rebuild import lifecycle
 from infrastructure.rebuild.catch_up import StalledError, Tell, await_head, catch_up, hand_over
-from infrastructure.rebuild.check import NOTHING_CHECKED, Checked
+from infrastructure.rebuild.check import NOTHING_CHECKED, Beside, Checked
 from infrastructure.rebuild.differences import NOTHING, Findings
 from infrastructure.rebuild.fill import DONE
 from infrastructure.rebuild.log import OrderLog, Range, opened, ranges
@@ -123,7 +123,8 @@ class Rebuild:
         # Again, in case Redis was restarted since: it costs nothing where all is well.
         outlasting_redis(lambda: hand_over(generations, log, plan.generation, self._tell))
         live = generations.live()
-        checked = self.compare(plan.generation, live, plan.bounds, log.head())
+        beside = Beside(live, apart_to=plan.position)
+        checked = self.compare(plan.generation, beside, plan.bounds, log.head())
         if checked.wrong.count:
             raise WrongError(plan.generation, checked.wrong)
         if checked.changed.count and not accept:
@@ -143,11 +144,11 @@ class Rebuild:
             return self.compare(live, None, log.bounds(head), head)
 
     def compare(
-        self, generation: int, beside: int | None, bounds: list[str], events: int
+        self, generation: int, beside: Beside | None, bounds: list[str], events: int
     ) -> Checked:
         """Check every order of the log, and what no order explains."""
         strays = self._workers.strays(generation, beside)
-        ghosts = None if beside is None else self._workers.ghosts(beside, generation)
+        ghosts = None if beside is None else self._workers.ghosts(beside.generation, generation)
         checked = NOTHING_CHECKED
         self._tell("checking", 0, events)
         for one in self._workers.check(generation, beside, ranges(bounds)):

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from domain.ids import OrderId
+from infrastructure.rebuild.check import Beside
 from infrastructure.rebuild.differences import Difference, Findings
 from infrastructure.rebuild.log import OrderLog, opened
 from infrastructure.rebuild.parts import Parts
@@ -21,9 +22,11 @@ LISTS_AT_A_TIME = 200
 GHOST = "what is read now has a document of it that no event stands behind: it would be gone"
 
 
-def strays(parts: Parts, generation: int, beside: int | None) -> Findings:
-    """Go through every key of a generation; list entries that `beside` has, too, are right."""
-    generations = [generation] if beside is None else [generation, beside]
+def strays(parts: Parts, generation: int, beside: Beside | None) -> Findings:
+    """Go through every key of a generation.
+
+    An entry that `beside` has in the same list is right, if its order has not moved since.
+    """
     found: list[Difference] = []
     documents: list[OrderId] = []
     lists: dict[int, list[str]] = defaultdict(list)
@@ -45,10 +48,10 @@ def strays(parts: Parts, generation: int, beside: int | None) -> Findings:
                 found += _nobodys(log, documents)
                 documents = []
             if len(lists[partition]) >= LISTS_AT_A_TIME:
-                found += _misplaced(parts, generations, partition, lists.pop(partition))
+                found += _misplaced(parts, generation, beside, partition, lists.pop(partition))
         found += _nobodys(log, documents)
         for partition, names in lists.items():
-            found += _misplaced(parts, generations, partition, names)
+            found += _misplaced(parts, generation, beside, partition, names)
     return Findings.of(found)
 
 
@@ -114,15 +117,20 @@ def _nobodys(log: OrderLog, order_ids: Sequence[OrderId]) -> list[Difference]:
 
 
 def _misplaced(
-    parts: Parts, generations: Sequence[int], partition: int, names: Sequence[str]
+    parts: Parts, generation: int, beside: Beside | None, partition: int, names: Sequence[str]
 ) -> list[Difference]:
-    prefixes = [layout.generation_prefix(partition, one) for one in generations]
+    prefixes = [layout.generation_prefix(partition, generation)]
+    apart_to = 0
+    if beside is not None:
+        prefixes.append(layout.generation_prefix(partition, beside.generation))
+        apart_to = beside.apart_to
     walk = parts.client.register_script(script("strays"))
     found: list[Difference] = []
     after: str | bytes = ""
     while names:
         pairs = [text for n, name in enumerate(names) for text in (name, "" if n else after)]
-        answer: Any = walk(keys=prefixes, args=[AT_A_TIME, *pairs])
+        arguments = [AT_A_TIME, layout.encode_position(apart_to), *pairs]
+        answer: Any = walk(keys=prefixes, args=arguments)
         done, rest, *entries = answer
         names, after = names[done:], bytes(rest)
         found += [

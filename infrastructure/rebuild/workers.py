@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, TypeAlias, TypeVar
 
-from infrastructure.rebuild.check import Check, Checked
+from infrastructure.rebuild.check import Beside, Check, Checked
 from infrastructure.rebuild.differences import Findings
 from infrastructure.rebuild.fill import fill
 from infrastructure.rebuild.log import Range
@@ -69,12 +69,12 @@ class Workers:
         return self._each([self._pool.submit(_fill, generation, one) for one in ranges])
 
     def check(
-        self, generation: int, beside: int | None, ranges: Sequence[Range]
+        self, generation: int, beside: Beside | None, ranges: Sequence[Range]
     ) -> Iterator[Checked]:
         """Check ranges; give each one's outcome as it is done."""
         return self._each([self._pool.submit(_check, generation, beside, one) for one in ranges])
 
-    def strays(self, generation: int, beside: int | None) -> "Future[Findings]":
+    def strays(self, generation: int, beside: Beside | None) -> "Future[Findings]":
         """Begin to look for what no order explains."""
         return self._pool.submit(_strays, generation, beside)
 
@@ -130,13 +130,13 @@ def _peak_kb() -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
 
 
-def _check(generation: int, beside: int | None, of: Range) -> Checked:
+def _check(generation: int, beside: Beside | None, of: Range) -> Checked:
     worker = _workers[0]
     check = Check(worker.parts, generation, beside)
     return outlasting_redis(lambda: check.check(of, worker.pace))
 
 
-def _strays(generation: int, beside: int | None) -> Findings:
+def _strays(generation: int, beside: Beside | None) -> Findings:
     parts = _workers[0].parts
     return outlasting_redis(lambda: strays(parts, generation, beside))
 

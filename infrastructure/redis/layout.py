@@ -306,7 +306,12 @@ def encode_filling(
 
 def encode_newest(order_id: OrderId, position: int) -> tuple[str, str]:
     """Write a pair of arguments of agree.lua."""
-    return msgspec.to_builtins(order_id), str(position).zfill(POSITION_DIGITS)
+    return msgspec.to_builtins(order_id), encode_position(position)
+
+
+def encode_position(position: int) -> str:
+    """Write a position as documents begin with it: so two of them compare as texts."""
+    return str(position).zfill(POSITION_DIGITS)
 
 
 def built_key(partition: int, generation: int) -> str:
@@ -334,9 +339,9 @@ def _expected(old: StoredDocument | None) -> str | bytes:
     """Write what the script has to find in the place of a document: the beginning of its value."""
     if old is None:
         return ""
-    return str(old.position).zfill(POSITION_DIGITS) if old.damage is None else old.damage
+    return encode_position(old.position) if old.damage is None else old.damage
 
 
 def _value(position: int, header: Header, body: bytes) -> bytes:
-    digits = str(position).zfill(POSITION_DIGITS).encode()
+    digits = encode_position(position).encode()
     return digits + _header_encoder.encode(header) + b"\n" + body

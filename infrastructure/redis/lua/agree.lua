@@ -25,11 +25,12 @@ local other = KEYS[1] .. 'g' .. ARGV[2] .. ':document:'
 local function is_listed(value)
   local stop = string.find(value, '\n', DIGITS, true)
   local read, header = pcall(cjson.decode, string.sub(value, DIGITS + 1, stop or 0))
-  if not read or type(header) ~= 'table' or header.parked or type(header.lists) ~= 'table' then
+  if not read or type(header) ~= 'table' or header.parked or type(header.lists) ~= 'table'
+    or type(header.sort_key) ~= 'string' then
     return false
   end
   for _, name in ipairs(header.lists) do
-    if redis.pcall('ZSCORE', list .. name, header.sort_key) ~= '0' then
+    if type(name) ~= 'string' or redis.pcall('ZSCORE', list .. name, header.sort_key) ~= '0' then
       return false
     end
   end

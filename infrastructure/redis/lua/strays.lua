@@ -1,13 +1,14 @@
 -- strays: find list entries that no document explains.
 --
 -- KEYS[1]  the generation's key prefix, '{order-3}:g2:'
--- KEYS[2]  that of another generation whose lists are taken as right; may be left out
+-- KEYS[2]  that of another generation, which was made apart from it; may be left out
 -- ARGV[1]  how many entries to look at, at most
+-- ARGV[2]  the log position to which they were made apart, in as many digits as documents begin with
 -- then     pairs: a list's name, and the entry to go on after ('' for its beginning)
 --
 -- Gives a flat list: how many of the lists have been gone through, the entry to go on after in the
 -- next one, and then pairs of a list's name and an entry that isn't in its order's document, nor in
--- the same list of the other generation. A list with an entry of another score than 0 is told as one.
+-- the same list of the other generation, with an order that has not moved since. A list with an entry of another score than 0 is told as one.
 -- An entry is a sort key, and ends with its order's id; a document's header is its first line.
 
 local MOST_OFTEN = 511 -- the last byte that is read at first: the body is not needed
@@ -26,7 +27,12 @@ local function header_of(key)
 end
 
 local function is_in_other(name, entry)
-  return KEYS[2] and redis.pcall('ZSCORE', KEYS[2] .. 'list:' .. name, entry) == '0'
+  if not KEYS[2] or redis.pcall('ZSCORE', KEYS[2] .. 'list:' .. name, entry) ~= '0' then
+    return false
+  end
+  local document = KEYS[1] .. 'document:' .. string.sub(entry, -36)
+  local position = redis.pcall('GETRANGE', document, 0, #ARGV[2] - 1)
+  return type(position) == 'string' and #position == #ARGV[2] and position <= ARGV[2]
 end
 
 -- Only where all entries have the same score, 0, do they lie in their own order, and can be gone
@@ -51,7 +57,7 @@ end
 
 local left = tonumber(ARGV[1])
 local result = {0, ''}
-for at = 2, #ARGV, 2 do
+for at = 3, #ARGV, 2 do
   local name, after = ARGV[at], ARGV[at + 1]
   local from = after == '' and '-' or '(' .. after
   local entries =
