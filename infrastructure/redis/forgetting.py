@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -82,7 +83,7 @@ def rewrite_documents(
             continue
         rewritten += 1
         if refold(reader, writer, order_id) is Refolded.PARKED:
-            for key in showing:
+            for key in filter(partial(_shows, client), showing):
                 _empty(client, key)
     return rewritten
 
