@@ -23,7 +23,7 @@ from infrastructure.rebuild.pace import Pace
 from infrastructure.rebuild.parts import Parts
 from infrastructure.redis import layout
 from infrastructure.redis.layout import Argument, StoredDocument
-from infrastructure.redis.shard import ShardWriter, script
+from infrastructure.redis.shard import ShardWriter, last_good, script
 from projections.order.document import OrderDocument
 
 REFOLDED_AT_A_TIME = 250
@@ -199,7 +199,7 @@ def _document_problem(
 ) -> str | None:
     """Say how an order is stored otherwise than its fold; of a parked one, its last good document.
 
-    Where an order never had one, for its first event can't be read, there is to be none.
+    Where its first event can't be read, it has none, or keeps what another version has shown.
     """
     if isinstance(folded, OrderDocument):
         return _describe(layout.decode(layout.encode(folded)[0]), stored)
@@ -207,9 +207,10 @@ def _document_problem(
         return None if stored is None else "has a document, and no event"
     if stored is not None and not stored.header.parked:
         return "can't be folded, and is not marked as out of date"
-    if folded.before is None:
-        return None if stored is None else "has a document, and its first event can't be read"
-    return _describe(layout.decode(layout.encode(folded.before, parked=True)[0]), stored)
+    before = last_good(stored, folded)
+    if before is None:
+        return None
+    return _describe(layout.decode(layout.encode(before, parked=True)[0]), stored)
 
 
 def _describe(one: StoredDocument | None, other: StoredDocument | None) -> str | None:

@@ -130,3 +130,22 @@ async def test_a_parked_order_of_a_forgotten_customer_stops_no_rebuild(pipeline:
         assert await asyncio.to_thread(verify, pipeline) == []
         with pipeline.relay(), pipeline.projector():
             await run(pipeline)
+
+
+async def test_a_parked_order_whose_first_event_cannot_be_read_keeps_what_it_had(
+    pipeline: Pipeline,
+) -> None:
+    with pipeline.relay(), pipeline.projector():
+        bad = (await pipeline.place(0)).order_id
+        await asyncio.to_thread(pipeline.await_complete, 1)
+    before = stored(pipeline, bad, 1)
+    await pipeline.cancel(bad)
+    with poisoned(pipeline, bad, version=1), poisoned(pipeline, bad):
+        with pipeline.relay(), pipeline.projector():
+            await asyncio.to_thread(pipeline.await_complete, 2)
+        for _ in range(2):
+            kept = stored(pipeline, bad, 1)
+            assert kept.header.parked
+            assert kept.body == before.body
+            assert await asyncio.to_thread(verify, pipeline) == []
+            assert fold_anew(pipeline, bad) is Refolded.PARKED
