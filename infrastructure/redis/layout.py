@@ -211,15 +211,21 @@ def decode(value: bytes) -> StoredDocument:
     return StoredDocument(position, header, value[end + 1 :])
 
 
+def is_whole(body: bytes) -> bool:
+    """Whether a body can be shown: as far as can be seen without parsing it."""
+    return body.startswith(b'{"') and body.endswith(b"}")
+
+
 def decode_shown(value: bytes) -> ShownDocument | None:
-    """Read what `decode` would, for a third of the time; None where there is damage."""
+    """Read what `decode` would, for a third of the time; None where that can't be shown."""
     try:
         end = value.index(b"\n")
         header = _shown_decoder.decode(value[POSITION_DIGITS:end])
         position = _position(value)
     except (ValueError, msgspec.MsgspecError):
         return None
-    return ShownDocument(position, header.owner, header.parked, value[end + 1 :])
+    body = value[end + 1 :]
+    return ShownDocument(position, header.owner, header.parked, body) if is_whole(body) else None
 
 
 def encode_stored(stored: StoredDocument) -> bytes:
