@@ -11,6 +11,8 @@ from commands.order.change import Target
 from commands.order.hold import hold_order
 from domain.ids import CustomerId, OrderId
 from infrastructure import composition
+from infrastructure.rebuild import lifecycle
+from infrastructure.rebuild.log import opened
 from infrastructure.rebuild.run import Rebuild
 from infrastructure.redis import forgetting
 from infrastructure.redis.refold import Refolded
@@ -25,6 +27,7 @@ from tests.integration.pipeline.test_forgetting import (
     frozen,
     place,
 )
+from tests.integration.rebuild.conftest import open_parts, rebuilding
 from tests.integration.rebuild.test_ghosts import fold_anew, verify
 from tests.integration.rebuild.test_parked import stored, unable_to_show_payments
 from tests.integration.rebuild.test_rebuild import run
@@ -141,3 +144,27 @@ async def test_a_parked_order_that_cannot_say_so_shows_its_forgotten_customer_ne
         assert stored(pipeline, order_id, 2) == emptied
         for secret in (SECRET, words):
             assert secret not in everything_in_redis(pipeline)
+
+
+async def test_a_parked_order_that_a_killed_rebuild_has_built_is_emptied_as_a_fold_is(
+    pipeline: Pipeline,
+) -> None:
+    def build() -> None:
+        with rebuilding(pipeline) as one, opened(open_parts(pipeline).connect) as log:
+            one.build(lifecycle.begin(pipeline.generations, log))
+
+    def resume() -> None:
+        with rebuilding(pipeline) as one:
+            one.run(resume=True, accept=False)
+
+    order_id = (await place(pipeline, key="k")).order_id
+    last = await pipeline.cancel(order_id)
+    with poisoned(pipeline, order_id), pipeline.relay(), pipeline.projector():
+        await asyncio.to_thread(pipeline.await_complete, last.position)
+        await asyncio.to_thread(build)
+        assert b"change_address" in stored(pipeline, order_id, 2).body
+        orders = await forget(pipeline)
+        assert forgetting.clear_elsewhere(pipeline.redis, pipeline.generations, orders) == 1
+        await asyncio.to_thread(resume)
+        assert stored(pipeline, order_id, 2) == stored(pipeline, order_id, 1)
+    assert pipeline.generations.live() == 2
