@@ -16,6 +16,7 @@ from domain.envelope import Recorded
 from domain.errors import UnavailableError
 from domain.events import DomainEvent
 from domain.ids import CustomerId, OrderId
+from domain.order.events import OrderPersonalDataForgotten
 from infrastructure.event_store.mapper import (
     Contents,
     EventMapper,
@@ -25,7 +26,8 @@ from infrastructure.event_store.mapper import (
 )
 from infrastructure.event_store.recorder import EventLogRecorder
 from infrastructure.event_store.sealing import DataKeys
-from projections.order.document import GapError, OrderDocument, fold, project
+from projections.order.body import is_forgotten
+from projections.order.document import GapError, OrderDocument, fold, forget, project
 from projections.order.past import forgotten
 
 T = TypeVar("T")
@@ -35,7 +37,8 @@ class UnreadableEventError(Exception):
     """A stored event that this version can't read or apply.
 
     Attributes: entry: the event; reason: what went wrong, without values from the event;
-    before: the order's document without it, where it was folded and there is one.
+    before: the order's document without it, where it was folded and there is one; of a customer who
+    was forgotten later, as of any other who was, it shows nothing personal.
     """
 
     def __init__(self, entry: LogEntry, cause: Exception) -> None:
@@ -242,12 +245,28 @@ def _fold(
         except GapError as gap:
             folded = UnreadableEventError(entry, gap)  # the store itself has lost an event
         if isinstance(folded, UnreadableEventError):
-            folded.before = document
+            folded.before = _as_it_may_be_shown(document, opened)
             return folded
         document = folded
     if document is None:
         raise AssertionError("an order has at least one event")
     return document
+
+
+def _as_it_may_be_shown(
+    before: OrderDocument | None, opened: Sequence[Opened]
+) -> OrderDocument | None:
+    """Take from a document what was forgotten behind it.
+
+    The key may be in a cache still; and where it is gone, there are words in the log's clear text.
+    """
+    if before is None:
+        return None
+    is_told = any(
+        isinstance(one, Recorded) and isinstance(one.event, OrderPersonalDataForgotten)
+        for one in opened
+    )
+    return forget(before) if is_told or is_forgotten(before.body) else before
 
 
 def take_in(

@@ -24,7 +24,7 @@ from infrastructure.rebuild.pace import Pace
 from infrastructure.rebuild.parts import Parts
 from infrastructure.redis import layout
 from infrastructure.redis.layout import Argument, StoredDocument
-from infrastructure.redis.shard import ShardWriter, script
+from infrastructure.redis.shard import ShardWriter, last_good, script
 from projections.order.document import OrderDocument
 
 REFOLDED_AT_A_TIME = 250
@@ -130,10 +130,7 @@ class Check:
         changed: list[Difference] = []
         for partition, orders in by_shard.items():
             doubtful, differing = self._ask(partition, orders)
-            for order_id in doubtful:
-                problem = self._problem(self._shards[partition], order_id)
-                if problem is not None:
-                    wrong.append(Difference(order_id, problem))
+            wrong += self._problems(self._shards[partition], doubtful)
             changed += self._changes(self._shards[partition], differing)
         return Checked(0, 0, Findings.of(wrong), Findings.of(changed))
 
@@ -147,33 +144,48 @@ class Check:
         wrong, differing = ([OrderId(UUID(one.decode())) for one in ids] for ids in answer)
         return wrong, differing
 
-    def _problem(self, shard: ShardWriter, order_id: OrderId) -> str | None:
-        """Look at one order by itself, and say what is wrong with it.
+    def _problems(self, shard: ShardWriter, order_ids: Sequence[OrderId]) -> Sequence[Difference]:
+        """Look at orders by themselves, and say what is wrong with them.
 
-        Only its lists have to be looked at more than once: it may move on in between; and a parked
-        one, whose document doesn't say which event it was parked for.
+        Only lists have to be looked at more than once: an order may move on in between; and parked
+        ones, whose document doesn't say which event it was parked for.
         """
-        problem = None
+        found: list[Difference] = []
+        left = order_ids
         for look in range(LOOKS):
+            if not left:
+                break
             time.sleep(PAUSE_S * (look > 0))
-            # Before the document: that has then at least what the shard says that it has.
-            reached = shard.position(self._generation)
-            stored = shard.read(self._generation, [order_id])[order_id]
-            if stored is not None:
-                reached = max(reached, stored.position)
-            entries = [
-                entry
-                for entry in self._parts.reader.entries_of([order_id])
-                if entry.position <= reached
-            ]
-            folded = self._parts.reader.fold_entries(entries).get(order_id)
-            problem = _document_problem(stored, folded)
-            if problem is not None and not _is_parked(stored):
-                return problem
-            is_listed = stored is None or shard.is_listed(self._generation, stored.header)
-            if problem is None and is_listed:
-                return None
-        return problem or "is not in each of its lists"
+            # Before the documents: these have then at least what the shard says that they have.
+            position = shard.position(self._generation)
+            documents = shard.read(self._generation, left)
+            folds = self._fold_to(position, documents)
+            again: list[OrderId] = []
+            for order_id, stored in documents.items():
+                problem = _document_problem(stored, folds.get(order_id))
+                is_final = problem is not None and not _is_parked(stored)
+                if problem is None and stored is not None:
+                    is_listed = shard.is_listed(self._generation, stored.header)
+                    problem = None if is_listed else "is not in each of its lists"
+                if problem is not None and (is_final or look == LOOKS - 1):
+                    found.append(Difference(order_id, problem))
+                elif problem is not None:
+                    again.append(order_id)
+            left = again
+        return found
+
+    def _fold_to(
+        self, position: int, documents: Mapping[OrderId, StoredDocument | None]
+    ) -> Mapping[OrderId, OrderDocument | UnreadableEventError]:
+        """Fold orders up to where their shard or their document has come."""
+        reached = {
+            order_id: max(position, 0 if stored is None else stored.position)
+            for order_id, stored in documents.items()
+        }
+        entries = self._parts.reader.entries_of(list(documents))
+        return self._parts.reader.fold_entries(
+            [one for one in entries if one.order_id and one.position <= reached[one.order_id]]
+        )
 
     def _changes(self, shard: ShardWriter, order_ids: Sequence[OrderId]) -> Sequence[Difference]:
         """Say how the other generation shows orders otherwise, if it still does.
@@ -212,7 +224,7 @@ def _document_problem(
 ) -> str | None:
     """Say how an order is stored otherwise than its fold; of a parked one, its last good document.
 
-    Where an order never had one, for its first event can't be read, there is to be none.
+    Where its first event can't be read, it has none, or keeps what another version has shown.
     """
     if isinstance(folded, OrderDocument):
         return _describe(layout.decode(layout.encode(folded)[0]), stored)
@@ -220,9 +232,10 @@ def _document_problem(
         return None if stored is None else "has a document, and no event"
     if stored is not None and not stored.header.parked:
         return "can't be folded, and is not marked as out of date"
-    if folded.before is None:
-        return None if stored is None else "has a document, and its first event can't be read"
-    return _describe(layout.decode(layout.encode(folded.before, parked=True)[0]), stored)
+    before = last_good(stored, folded)
+    if before is None:
+        return None
+    return _describe(layout.decode(layout.encode(before, parked=True)[0]), stored)
 
 
 def _describe(one: StoredDocument | None, other: StoredDocument | None) -> str | None:

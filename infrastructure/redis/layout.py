@@ -21,6 +21,7 @@ import orjson
 import redis
 
 from domain.ids import CustomerId, OrderId, StreamId
+from projections.order.body import is_forgotten
 from projections.order.document import OrderDocument
 from projections.order.lists import lists_of, sort_key
 
@@ -175,7 +176,15 @@ def decode_position(value: bytes | None) -> int:
     return int(value) if value is not None and value.isdigit() else 0
 
 
-def encode(document: OrderDocument, *, parked: bool = False) -> tuple[bytes, Header]:
+def encode(
+    document: OrderDocument, *, parked: bool = False, at_least: int = 0
+) -> tuple[bytes, Header]:
+    """Write a value, at no lower position than is said.
+
+    A parked order is kept at the same position again and again. Once its customer was forgotten it
+    is at the next one: whoever has read it as it was finds it moved, and can't put that back.
+    """
+    position = document.position + (parked and is_forgotten(document.body))
     header = Header(
         owner=document.customer_id,
         versions=dict(document.versions),
@@ -183,7 +192,7 @@ def encode(document: OrderDocument, *, parked: bool = False) -> tuple[bytes, Hea
         lists=list(lists_of(document)),
         parked=parked,
     )
-    return _value(document.position, header, body_bytes(document)), header
+    return _value(max(position, at_least), header, body_bytes(document)), header
 
 
 def body_bytes(document: OrderDocument) -> bytes:
@@ -202,15 +211,21 @@ def decode(value: bytes) -> StoredDocument:
     return StoredDocument(position, header, value[end + 1 :])
 
 
+def is_whole(body: bytes) -> bool:
+    """Whether a body can be shown: as far as can be seen without parsing it."""
+    return body.startswith(b'{"') and body.endswith(b"}")
+
+
 def decode_shown(value: bytes) -> ShownDocument | None:
-    """Read what `decode` would, for a third of the time; None where there is damage."""
+    """Read what `decode` would, for a third of the time; None where that can't be shown."""
     try:
         end = value.index(b"\n")
         header = _shown_decoder.decode(value[POSITION_DIGITS:end])
         position = _position(value)
     except (ValueError, msgspec.MsgspecError):
         return None
-    return ShownDocument(position, header.owner, header.parked, value[end + 1 :])
+    body = value[end + 1 :]
+    return ShownDocument(position, header.owner, header.parked, body) if is_whole(body) else None
 
 
 def encode_stored(stored: StoredDocument) -> bytes:
@@ -246,11 +261,14 @@ def encode_change(
 ) -> Sequence[Argument]:
     """Write the arguments of apply.lua that put a document in the place of what was read.
 
-    With a note the order is parked, and this its last good document. List entries that stand there
-    already, for they were written with what was read, are left alone; with `relist` they are
-    written too, in case somebody has lost them.
+    With a note the order is parked, and this its last good document; one that was parked before
+    doesn't go back in position. List entries that stand there already, for they were written with
+    what was read, are left alone; with `relist` they are written too, in case somebody has lost
+    them.
     """
-    value, header = encode(document, parked=note is not None)
+    parked = note is not None
+    at_least = old.position if parked and old is not None and old.header.parked else 0
+    value, header = encode(document, parked=parked, at_least=at_least)
     keeps = old is not None and old.header.sort_key == header.sort_key and not relist
     stays = old.header.lists if old is not None and keeps else ()
     joins = [name for name in header.lists if name not in stays]

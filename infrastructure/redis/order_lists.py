@@ -98,17 +98,12 @@ class OrderLists:
             raise _GenerationMovedError
         pairs = zip(named, values, strict=True)
         stored = ((entry, layout.decode(value)) for entry, value in pairs if value is not None)
-        return ((entry, one) for entry, one in stored if _is_whole(one))
+        # One body that no code of ours wrote would spoil a whole page.
+        return ((entry, one) for entry, one in stored if layout.is_whole(one.body))
 
 
 class _GenerationMovedError(Exception):
     """Another generation is read by now."""
-
-
-def _is_whole(stored: StoredDocument) -> bool:
-    """Whether it can be shown: one body that no code of ours wrote would spoil a whole page."""
-    is_object = stored.body.startswith(b'{"') and stored.body.endswith(b"}")
-    return stored.damage is None and is_object
 
 
 def _body(stored: StoredDocument) -> bytes:

@@ -18,7 +18,8 @@ from domain.ids import OrderId
 from infrastructure.event_store.order_reader import UnreadableEventError
 from infrastructure.redis import layout
 from infrastructure.redis.layout import Argument, ParkedNote, StoredDocument
-from projections.order.document import OrderDocument
+from projections.order.body import is_forgotten
+from projections.order.document import OrderDocument, forget
 
 LEAVE_PROGRESS = "*"
 NOT_FED = "*"
@@ -85,7 +86,7 @@ class Parking:
         *,
         relist: bool = False,
     ) -> "Parking":
-        return cls(order_id, read, note_on(error), error.before, relist)
+        return cls(order_id, read, note_on(error), last_good(read, error), relist)
 
     def arguments(self, generation: int) -> Sequence[Argument]:
         if self.before is None:
@@ -93,6 +94,26 @@ class Parking:
         return layout.encode_change(
             generation, self.read, self.before, note=self.note, relist=self.relist
         )
+
+
+def last_good(read: StoredDocument | None, error: UnreadableEventError) -> OrderDocument | None:
+    """Give the document of a parked order, None where what was read is to stay.
+
+    What was read may be of a customer who was forgotten, where no event could say so: then this
+    one is too, for whoever has folded it may have the key in a cache still.
+    """
+    before = error.before
+    if before is None or read is None or not _is_forgotten(read):
+        return before
+    return forget(before)
+
+
+def _is_forgotten(stored: StoredDocument) -> bool:
+    document = layout.to_document(stored)
+    try:
+        return document is not None and is_forgotten(document.body)
+    except (KeyError, TypeError):
+        return False  # JSON that no projection wrote
 
 
 def note_on(error: UnreadableEventError) -> ParkedNote:

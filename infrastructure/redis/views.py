@@ -184,7 +184,7 @@ class RedisOrderViews:
         behind = 0
         for generation, value in zip(fed, values, strict=True):
             old = None if value is None else layout.decode(value)
-            if old is None or old.position < document.position:
+            if old is None or (old.position, layout.is_whole(old.body)) < (document.position, True):
                 changes += layout.encode_change(generation, old, document)
                 behind += 1
         # Also with nothing to write: only the script knows whether these are all that are fed.

@@ -22,6 +22,7 @@ from domain.shipment.events import ShipmentEvent
 from projections.order import course, fulfilment, parcels, payment, returns, stock
 from projections.order.body import Body, timestamp
 from projections.order.derived import derive
+from projections.order.forgetting import without_personal_data
 from projections.order.placing import place
 
 PROJECTION_VERSION = 6
@@ -95,6 +96,13 @@ def fold(events: Iterable[Recorded[DomainEvent]]) -> OrderDocument | None:
         return None
     derive(body)
     return OrderDocument(body, versions)
+
+
+def forget(document: OrderDocument) -> OrderDocument:
+    """Give a document as it is once its customer was forgotten, though no event in it says so."""
+    body = without_personal_data(document.body)
+    derive(body)
+    return OrderDocument(body, document.versions)
 
 
 def _take_in(

@@ -27,6 +27,8 @@ DAMAGE = [
     b"0" * 20 + b"no header\n{}",
     b"1e9",
 ]
+NO_BODY = [b"", b"{}", b'{"order_id":', b"null"]
+"""Behind a header that can be read."""
 
 
 def damage(pipeline: Pipeline, order_id: object, value: bytes) -> None:
@@ -50,17 +52,21 @@ async def test_the_next_event_of_the_order_mends_it_and_no_other_waits(
     assert pipeline.assert_views_equal_folds() == 2
 
 
-@pytest.mark.parametrize("value", DAMAGE)
+@pytest.mark.parametrize("value", [*DAMAGE, *(b"\n" + body for body in NO_BODY)])
 async def test_a_reader_gets_the_fold_and_leaves_it_there(pipeline: Pipeline, value: bytes) -> None:
     with pipeline.relay(), pipeline.projector():
         placed = await pipeline.place(0)
         await asyncio.to_thread(pipeline.await_complete, placed.position)
-    damage(pipeline, placed.order_id, value)
+    whole = pipeline.stored(placed.order_id)
+    assert whole is not None
+    head, _, _ = layout.encode_stored(whole).partition(b"\n")
+    damage(pipeline, placed.order_id, head * value.startswith(b"\n") + value)
     async with redis.asyncio.from_url(pipeline.redis_url, protocol=3) as client:
         views = make_views(pipeline, client)
         found = await views.find(placed.order_id, owner=None, min_position=0, wait_s=0)
     assert found is not None
     assert found.source == "event-store"
+    assert pipeline.stored(placed.order_id) == whole
     assert pipeline.assert_views_equal_folds() == 1
 
 
@@ -79,10 +85,6 @@ async def test_a_body_that_is_no_document_does_not_park_the_order_at_its_next_ev
         await asyncio.to_thread(pipeline.await_complete, last.position)
     assert list(DeadLetters(pipeline.redis, pipeline.kafka.order_partitions).all()) == []
     assert pipeline.assert_views_equal_folds() == len(bodies)
-
-
-NO_BODY = [b"", b"{}", b'{"order_id":', b"null"]
-"""Behind a header that can be read."""
 
 
 async def test_a_list_leaves_them_out_and_goes_on_behind_them(pipeline: Pipeline) -> None:

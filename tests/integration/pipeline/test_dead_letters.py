@@ -32,14 +32,14 @@ from tests.integration.pipeline.conftest import Pipeline
 
 @contextlib.contextmanager
 def poisoned(
-    pipeline: Pipeline, order_id: OrderId, *, healed: str = "order.cancelled.v2"
+    pipeline: Pipeline, order_id: OrderId, *, healed: str = "order.cancelled.v2", version: int = 2
 ) -> Iterator[None]:
-    """Make the order's second event one that no version knows; heal it in the end."""
+    """Make the order's second event, or another, one that no version knows; heal it in the end."""
     with psycopg.connect(pipeline.store.postgres_url.get_secret_value(), autocommit=True) as sql:
-        change = "UPDATE events SET topic = %s WHERE order_id = %s AND originator_version = 2"
-        sql.execute(change, ["order.eaten.v1", order_id])
+        change = "UPDATE events SET topic = %s WHERE order_id = %s AND originator_version = %s"
+        sql.execute(change, ["order.eaten.v1", order_id, version])
         yield
-        sql.execute(change, [healed, order_id])
+        sql.execute(change, [healed, order_id, version])
 
 
 def dead_letters(pipeline: Pipeline) -> DeadLetters:

@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from domain.ids import OrderId
 from domain.payment.events import PaymentAuthorized
-from infrastructure.rebuild import lifecycle
+from infrastructure.rebuild import check, lifecycle
 from infrastructure.rebuild.log import opened
 from infrastructure.redis import layout
 from infrastructure.redis.layout import StoredDocument
@@ -130,3 +131,43 @@ async def test_a_parked_order_of_a_forgotten_customer_stops_no_rebuild(pipeline:
         assert await asyncio.to_thread(verify, pipeline) == []
         with pipeline.relay(), pipeline.projector():
             await run(pipeline)
+
+
+async def test_a_parked_order_whose_first_event_cannot_be_read_keeps_what_it_had(
+    pipeline: Pipeline,
+) -> None:
+    with pipeline.relay(), pipeline.projector():
+        bad = (await pipeline.place(0)).order_id
+        await asyncio.to_thread(pipeline.await_complete, 1)
+    before = stored(pipeline, bad, 1)
+    await pipeline.cancel(bad)
+    with poisoned(pipeline, bad, version=1), poisoned(pipeline, bad):
+        with pipeline.relay(), pipeline.projector():
+            await asyncio.to_thread(pipeline.await_complete, 2)
+        for _ in range(2):
+            kept = stored(pipeline, bad, 1)
+            assert kept.header.parked
+            assert kept.body == before.body
+            assert await asyncio.to_thread(verify, pipeline) == []
+            assert fold_anew(pipeline, bad) is Refolded.PARKED
+
+
+async def test_many_parked_orders_that_are_altered_are_waited_for_together(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infrastructure.rebuild.log.EVENTS_A_RANGE", 1_000)
+    monkeypatch.setattr("infrastructure.rebuild.log.ROWS_AT_A_TIME", 1_000)
+    monkeypatch.setattr("infrastructure.rebuild.folds.EVENTS_A_STRETCH", 1_000)
+    with unable_to_show_payments(), pipeline.relay(), pipeline.projector():
+        orders = [(await pipeline.place(number)).order_id for number in range(12)]
+        last = [await authorize(pipeline, one) for one in orders][-1]
+        await asyncio.to_thread(pipeline.await_complete, last.position)
+        for one in orders:
+            key = layout.document_key(one, 6, 1)
+            value: Any = pipeline.redis.get(key)
+            pipeline.redis.set(key, value.replace(b'"total_minor":510', b'"total_minor":999'))
+        pauses: list[float] = []
+        monkeypatch.setattr(check, "time", SimpleNamespace(sleep=pauses.append))
+        assert len(await asyncio.to_thread(verify, pipeline)) == len(orders)
+    shards = {layout.partition_of(one, 6) for one in orders}
+    assert len(pauses) == check.LOOKS * len(shards)
