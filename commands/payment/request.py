@@ -139,6 +139,8 @@ def _refund_minor(subject: str, order: Order, payment: Payment, file: OrderFile)
         return before.amount_minor  # the same again, or its key would stand for two amounts
     if _is_surplus(subject):
         surplus = surplus_minor(order, file.facts)
+        if before is not None:  # what came on top has been asked for by later names, or will be
+            surplus = min(surplus, before.amount_minor)
         # What people are giving back already is left out. Where that is all of it, it is waited
         # for: asked for in full this is refused, and a refund of nothing would be followed by more.
         return min(surplus, payment.unpromised_minor(_promised(subject, file))) or surplus

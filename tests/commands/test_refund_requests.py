@@ -32,7 +32,7 @@ from domain.payment.state import PAYMENT
 from domain.returns.events import ReturnEvent, ReturnReceived
 from domain.returns.state import RETURNS
 from tests.domain.orders import ORDER_ID, WHY, given, line, place
-from tests.domain.payment.payments import asked, capture, held
+from tests.domain.payment.payments import asked, capture, held, refund
 from tests.domain.returns.given import approved, received, requested
 from tests.fakes.event_store import CountedNames, InMemoryEventStore, SystemClock
 
@@ -83,6 +83,23 @@ async def ask_surplus(
     after = await request_step(event, envelope, "sandbox", ports)
     assert after is not None
     return after.refunds["surplus/1"].amount_minor
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        [*refund("surplus/2", 100), failed("surplus/2"), pending("surplus/2", 100)],
+        [pending("surplus/2", 100)],
+        [pending("surplus/2", 100), failed("surplus/2")],
+    ],
+    ids=["tried again", "under way", "paid otherwise"],
+)
+async def test_a_surplus_that_is_sent_back_does_not_take_in_what_a_later_one_is_for(
+    later: list[PaymentEvent],
+) -> None:
+    """Of 400 beyond what is owed, 100 are on their way by another name, or people's by now."""
+    events = [*refund("surplus/1", 300), *later, failed("surplus/1")]
+    assert await ask_surplus(events, canceled=4, attempt=2) == 300
 
 
 async def test_a_surplus_is_not_taken_from_what_a_return_is_to_be_paid_with() -> None:
