@@ -194,9 +194,13 @@ class AnyStory(RuleBasedStateMachine):
         if number <= len(self.world.order.lines):
             self.world.receive_return(number)
 
-    @rule(part=st.integers(1, 3), luck=st.sampled_from([Luck.NO, Luck.YES]))
+    @rule(part=st.integers(1, 3), luck=st.sampled_from([Luck.NO, Luck.YES, Luck.UNHEARD]))
     def people_give_money_back(self, part: int, luck: Luck) -> None:
         self.world.refund_by_hand(part, luck)
+
+    @rule(luck=LUCK)
+    def people_hear_of_a_refund_of_theirs(self, luck: Luck) -> None:
+        self.world.hear_of_refund_by_hand(luck)
 
     @rule(part=st.integers(1, 3))
     def the_customers_bank_takes_money_back(self, part: int) -> None:
@@ -334,6 +338,7 @@ class AnyStory(RuleBasedStateMachine):
                 world.stock_ships(),
                 world.payment_works(next(self.lucks, Luck.YES)),
                 world.provider_reports(next(self.lucks, Luck.YES)),
+                world.hear_of_refund_by_hand(next(self.lucks, Luck.YES)),
                 world.pack_all(),
                 world.move(ParcelStatus.PACKED, ParcelStatus.DISPATCHED),
                 world.move(ParcelStatus.DISPATCHED, self.next_end()),

@@ -300,9 +300,10 @@ class World:
         self._pay(refunds={**payment.refunds, **heard})
 
     def refund_by_hand(self, part: int, luck: Luck) -> None:
-        """Ask for a part of what is left, as people do; the provider answers at once."""
+        """Ask for a part of what is left, as people do; the answer may come later."""
         payment = self.facts.payment
-        names = [name for name in (*payment.failures, *payment.refunds) if is_by_hand(name)]
+        known = {**payment.failures, **payment.refunds, **payment.refunding}
+        names = [name for name in known if is_by_hand(name)]
         name = f"{BY_HAND}/{len(names) + 1}"
         amount = max(0, self._left_minor() - promised_minor(self.facts)) // part
         if not amount:
@@ -310,10 +311,29 @@ class World:
         if luck is Luck.YES:
             self.provider.refunded[name] = amount
             self._pay(refunds={**payment.refunds, name: amount})
+        elif luck is Luck.UNHEARD:
+            self.provider.refunded[name] = amount
+            self._pay()
         else:
-            self._pay(
-                in_vain={**payment.in_vain, name: amount}, failures={**payment.failures, name: 1}
-            )
+            self._fail_by_hand(name, amount)
+
+    def hear_of_refund_by_hand(self, luck: Luck) -> bool:
+        """Hear what came of the first of people's refunds that is under way."""
+        payment = self.facts.payment
+        for name in filter(is_by_hand, payment.refunding):
+            amount = payment.refunding[name]
+            if luck in (Luck.YES, Luck.YES_UNHEARD):
+                self._pay(refunds={**payment.refunds, name: amount})
+            elif luck in (Luck.NO, Luck.NEVER):
+                del self.provider.refunded[name]
+                self._fail_by_hand(name, amount)
+            return luck is not Luck.UNHEARD
+        return False
+
+    def _fail_by_hand(self, name: str, amount: int) -> None:
+        payment = self.facts.payment
+        failures = {**payment.failures, name: payment.failures.get(name, 0) + 1}
+        self._pay(in_vain={**payment.in_vain, name: amount}, failures=failures)
 
     def bank_takes_back(self, part: int) -> None:
         """Charge a part of what is left back."""
