@@ -30,7 +30,6 @@ STATUSES: Mapping[str, int] = {
     "payment_not_found": 404,
     "unknown_shipment": 404,
     "unknown_return": 404,
-    "unknown_receipt": 404,
     "external_reference_taken": 409,
     "customer_forgotten": 409,
     "illegal_transition": 409,

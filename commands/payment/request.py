@@ -107,8 +107,7 @@ def _decide(
                 amount_minor=_refund_minor(event.subject, order, payment, file),
                 currency=order.currency,
                 reason=_why(event.subject),
-                # What is owed for returns comes first.
-                promised=file.promised_refunds if is_by_hand(event.subject) else {},
+                promised=_promised(event.subject, file),
             )
         case _:
             return ()
@@ -140,9 +139,11 @@ def _refund_minor(subject: str, order: Order, payment: Payment, file: OrderFile)
         return before.amount_minor  # the same again, or its key would stand for two amounts
     if _is_surplus(subject):
         surplus = surplus_minor(order, file.facts)
+        if before is not None:  # what came on top has been asked for by later names, or will be
+            surplus = min(surplus, before.amount_minor)
         # What people are giving back already is left out. Where that is all of it, it is waited
         # for: asked for in full this is refused, and a refund of nothing would be followed by more.
-        return min(surplus, payment.unpromised_minor(file.promised_refunds)) or surplus
+        return min(surplus, payment.unpromised_minor(_promised(subject, file))) or surplus
     owed = {
         receipt.subject: receipt.refund_minor
         for one in file.facts.returns
@@ -150,6 +151,11 @@ def _refund_minor(subject: str, order: Order, payment: Payment, file: OrderFile)
     }
     # What the bank took back meanwhile is not given back once more.
     return min(owed[subject], payment.refundable_minor)
+
+
+def _promised(subject: str, file: OrderFile) -> Mapping[str, int]:
+    """Give the refunds that come before this one: those for returns, where it is none of them."""
+    return file.promised_refunds if is_by_hand(subject) or _is_surplus(subject) else {}
 
 
 def _why(refund: str) -> str:

@@ -7,7 +7,7 @@ The caller appends all that it answers in one append, and asserts there the vers
 stream that the facts were read from: a fact that has changed makes the answer void.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import reduce
@@ -23,7 +23,7 @@ from domain.fulfilment.events import (
     FulfilmentStepFailed,
     Step,
 )
-from domain.fulfilment.facts import Facts, ParcelStatus
+from domain.fulfilment.facts import Facts, ParcelStatus, ReceiptFacts
 from domain.fulfilment.needs import Plan, Verdict, plan
 from domain.fulfilment.progress import proceed, settle
 from domain.fulfilment.scene import Changes, Scene
@@ -72,11 +72,13 @@ def react(
     if saga is None:
         mine.append(_start(order))
         saga = state.evolve(None, mine[0])
+    # First, for what it frees may be owed: this event is the saga's own, and brings no other look.
+    refunded = tuple(_refunded(saga, facts))
+    facts = _told(facts, refunded)
     for _ in range(_MOST_ROUNDS):
         changes = _round(Scene(order, saga, facts, now, timing))
         if not changes:
-            refunded, unpacked = tuple(_refunded(saga, facts)), tuple(_unpacked(order, facts))
-            return Reaction(tuple(mine), tuple(its), refunded, unpacked)
+            return Reaction(tuple(mine), tuple(its), refunded, tuple(_unpacked(order, facts)))
         mine += changes.fulfilment
         its += changes.order
         saga = reduce(state.evolve, changes.fulfilment, saga)
@@ -217,6 +219,18 @@ def _refunded(saga: Fulfilment, facts: Facts) -> Iterator[ReturnRefunded]:
                 yield ReturnRefunded(
                     saga.order_id, receipt.return_id, receipt.receipt_number, refund_minor=back
                 )
+
+
+def _told(facts: Facts, refunded: Sequence[ReturnRefunded]) -> Facts:
+    """Give the facts as they are once that is noted with the returns."""
+    back = {(one.return_id, one.receipt_number): one.refund_minor for one in refunded}
+
+    def note(receipt: ReceiptFacts) -> ReceiptFacts:
+        key = (receipt.return_id, receipt.receipt_number)
+        return replace(receipt, refunded_minor=back.get(key, receipt.refunded_minor))
+
+    returns = (replace(one, receipts=tuple(map(note, one.receipts))) for one in facts.returns)
+    return replace(facts, returns=tuple(returns))
 
 
 def _unpacked(order: Order, facts: Facts) -> Iterator[ShipmentCancelled]:

@@ -1,8 +1,8 @@
 """The rules of returns: one verb per decision, (states, facts) -> events, or a DomainError.
 
 Rules: a piece comes back once, and only after it was delivered; what comes is at most what was
-asked for, in as many receipts as it takes; and each receipt is refunded once, with what its pieces
-are worth or, where less of what was taken is left, with that.
+asked for, in as many receipts as it takes; and owed for each receipt is what its pieces are worth
+or, where less of what was taken is left, that.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,6 @@ from domain.returns.events import (
     ReturnEvent,
     ReturnReason,
     ReturnReceived,
-    ReturnRefunded,
     ReturnRequested,
 )
 from domain.returns.guards import may_approve, may_cancel, may_receive, may_request
@@ -150,25 +149,6 @@ def receive(
             order.order_id, return_id, number, come, refund_minor, worth_minor - refund_minor
         ),
     )
-
-
-def refund(
-    returns: Returns | None, *, return_id: ReturnId, receipt_number: int
-) -> tuple[ReturnEvent, ...]:
-    """Decide that the money for one receipt is back; nothing, where it was said before.
-
-    Raises:
-        DomainError: `unknown_return`, `unknown_receipt`.
-    """
-    found, one = _find(returns, return_id)
-    for receipt in one.receipts:
-        if receipt.receipt_number == receipt_number:
-            if receipt.refunded:
-                return ()
-            return (
-                ReturnRefunded(found.order_id, return_id, receipt_number, receipt.refund_minor),
-            )
-    raise DomainError("unknown_receipt", "the return has no such receipt")
 
 
 def cancel(returns: Returns | None, *, return_id: ReturnId, reason: str) -> tuple[ReturnEvent, ...]:

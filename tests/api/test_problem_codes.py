@@ -18,7 +18,6 @@ OUR_OWN = {
     "step_not_skippable": "the command line, `ordertrail saga`",
     "step_not_stuck": "the same",
     "unknown_step": "the same",
-    "unknown_receipt": "between the saga and the payment service",
 }
 """Codes that no call over HTTP is refused with, and who hears them."""
 

@@ -747,6 +747,12 @@ def test_a_receipt_of_which_people_left_the_refund_out_is_told_as_given_back_not
         assert look(events, order, returns=returns, **facts) == Reaction(returns=(told,))
     left_out = (receipt(restock=0, refunded_minor=0),)
     assert look(events, order, returns=left_out, **facts) == Reaction()
+    # What it frees is given back at once where it is owed: no other look follows.
+    facts["payment"] = replace(facts["payment"], captures={"p1": 600}, charged_back_minor=500)
+    owed = started(Step.REFUND, "surplus/1", due_at=seconds(TIMING.answer_s))
+    looked = look(events, order, returns=(receipt(restock=0),), **facts)
+    assert looked == Reaction((owed,), returns=(told,))
+    assert look([*events, owed], order, returns=left_out, **facts) == Reaction()
 
 
 def test_a_return_waits_for_the_money_that_is_still_to_be_taken() -> None:

@@ -28,7 +28,7 @@ from domain.fulfilment.facts import (
     ReturnFacts,
     ReturnStatus,
 )
-from domain.fulfilment.on_call import RETRYABLE, may_retry, retry, time_out
+from domain.fulfilment.on_call import RETRYABLE, may_retry, retry, skip, time_out
 from domain.fulfilment.standing import (
     is_by_hand,
     promised_minor,
@@ -38,7 +38,7 @@ from domain.fulfilment.standing import (
     to_receive,
     unshipped,
 )
-from domain.fulfilment.state import Fulfilment
+from domain.fulfilment.state import NO_ANSWER, Condition, Fulfilment
 from domain.fulfilment.timing import Timing
 from domain.fulfilment.waiting import next_timer
 from domain.ids import ReturnId
@@ -90,6 +90,8 @@ class World:
     read: dict[str, int] = field(default_factory=lambda: {"inventory": 0, "payment": 0})
     received: dict[int, int] = field(default_factory=dict)
     """Pieces that came back to the sender and that people received into stock, by line number."""
+    surpluses: dict[str, int] = field(default_factory=dict)
+    """What refunds of a surplus were asked for with: a later try asks for no more."""
     asking: bool = False
     """Whether an authorization was requested, and the payment service has heard nothing."""
 
@@ -129,6 +131,16 @@ class World:
                 self.store(
                     *retry(self.saga, record.step, record.subject, now=self.now, timing=self.timing)
                 )
+
+    def skip_refund(self) -> None:
+        """Have people leave out the first refund of a return that failed for good."""
+        saga, payment = self.saga, self.facts.payment
+        refunds = [one for one in (saga.live() if saga else ()) if one.step is Step.REFUND]
+        for name, record in ((one.subject, one) for one in refunds):
+            failed = record.condition is Condition.STUCK and record.reason != NO_ANSWER
+            if saga is not None and failed and not name.startswith((SURPLUS, BY_HAND)):
+                self.store(*skip(saga, Step.REFUND, name, reason="paid", payment=payment))
+                return
 
     # The log of steps, as two services read it.
 
@@ -288,9 +300,10 @@ class World:
         self._pay(refunds={**payment.refunds, **heard})
 
     def refund_by_hand(self, part: int, luck: Luck) -> None:
-        """Ask for a part of what is left, as people do; the provider answers at once."""
+        """Ask for a part of what is left, as people do; the answer may come later."""
         payment = self.facts.payment
-        names = [name for name in (*payment.failures, *payment.refunds) if is_by_hand(name)]
+        known = {**payment.failures, **payment.refunds, **payment.refunding}
+        names = [name for name in known if is_by_hand(name)]
         name = f"{BY_HAND}/{len(names) + 1}"
         amount = max(0, self._left_minor() - promised_minor(self.facts)) // part
         if not amount:
@@ -298,10 +311,29 @@ class World:
         if luck is Luck.YES:
             self.provider.refunded[name] = amount
             self._pay(refunds={**payment.refunds, name: amount})
+        elif luck is Luck.UNHEARD:
+            self.provider.refunded[name] = amount
+            self._pay()
         else:
-            self._pay(
-                in_vain={**payment.in_vain, name: amount}, failures={**payment.failures, name: 1}
-            )
+            self._fail_by_hand(name, amount)
+
+    def hear_of_refund_by_hand(self, luck: Luck) -> bool:
+        """Hear what came of the first of people's refunds that is under way."""
+        payment = self.facts.payment
+        for name in filter(is_by_hand, payment.refunding):
+            amount = payment.refunding[name]
+            if luck in (Luck.YES, Luck.YES_UNHEARD):
+                self._pay(refunds={**payment.refunds, name: amount})
+            elif luck in (Luck.NO, Luck.NEVER):
+                del self.provider.refunded[name]
+                self._fail_by_hand(name, amount)
+            return luck is not Luck.UNHEARD
+        return False
+
+    def _fail_by_hand(self, name: str, amount: int) -> None:
+        payment = self.facts.payment
+        failures = {**payment.failures, name: payment.failures.get(name, 0) + 1}
+        self._pay(in_vain={**payment.in_vain, name: amount}, failures=failures)
 
     def bank_takes_back(self, part: int) -> None:
         """Charge a part of what is left back."""
@@ -362,7 +394,10 @@ class World:
         payment = self.facts.payment
         if name.startswith(SURPLUS):
             left = self._left_minor() - promised_minor(self.facts)
-            return max(0, min(surplus_minor(self.order, self.facts), left))
+            amount = max(0, min(surplus_minor(self.order, self.facts), left))
+            amount = min(amount, self.surpluses.get(name, amount))
+            self.surpluses |= {name: amount} if amount else {}
+            return amount
         if is_by_hand(name):
             return payment.in_vain.get(name, 0)
         owed = {r.subject: r.refund_minor for each in self.facts.returns for r in each.receipts}

@@ -1,4 +1,4 @@
-"""Pieces and money are conserved, whatever is decided on returns in whatever order."""
+"""Pieces are conserved, whatever is decided on returns in whatever order."""
 
 from typing import Any
 from uuid import UUID
@@ -10,7 +10,7 @@ from domain.errors import DomainError
 from domain.ids import ReturnId, ShipmentId, Sku
 from domain.returns import decisions
 from domain.returns.decisions import LineToReceive
-from domain.returns.events import ReturnEvent, ReturnReason, ReturnReceived, ReturnRefunded
+from domain.returns.events import ReturnEvent, ReturnReason, ReturnReceived
 from domain.returns.state import Returns, evolve
 from domain.returns.status import (
     ReturnStatus,
@@ -103,15 +103,6 @@ class ReturnsOfAnOrder(RuleBasedStateMachine):
             )
         )
 
-    @rule(number=NUMBERS, receipt=st.integers(1, 3))
-    def refund(self, number: int, receipt: int) -> None:
-        for _ in range(2):  # services react twice
-            self.apply(
-                lambda: decisions.refund(
-                    self.returns, return_id=self.id_of(number), receipt_number=receipt
-                )
-            )
-
     @rule(number=NUMBERS)
     def cancel(self, number: int) -> None:
         self.apply(lambda: decisions.cancel(self.returns, return_id=self.id_of(number), reason="x"))
@@ -122,21 +113,6 @@ class ReturnsOfAnOrder(RuleBasedStateMachine):
         asked_back, back = return_requested_pieces(self.returns), returned_pieces(self.returns)
         for number in (1, 2):
             assert 0 <= back.get(number, 0) <= asked_back.get(number, 0) <= arrived.get(number, 0)
-
-    @invariant()
-    def each_receipt_is_refunded_once_and_in_full(self) -> None:
-        owed = {
-            (event.return_id, event.receipt_number): event.refund_minor
-            for event in self.log
-            if isinstance(event, ReturnReceived)
-        }
-        paid = [
-            ((event.return_id, event.receipt_number), event.refund_minor)
-            for event in self.log
-            if isinstance(event, ReturnRefunded)
-        ]
-        assert len(paid) == len(dict(paid))
-        assert all(owed[receipt] == amount_minor for receipt, amount_minor in paid)
 
     @invariant()
     def what_is_restocked_has_come(self) -> None:

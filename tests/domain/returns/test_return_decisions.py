@@ -27,7 +27,6 @@ from tests.domain.returns.given import (
     asked,
     called_off,
     received,
-    refunded,
     requested,
 )
 from tests.domain.shipment.parcels import (
@@ -215,15 +214,6 @@ def test_a_refund_is_never_negative() -> None:
     assert refused(lambda: receive(waiting, come(), refund_minor=-1)).code == "amount_negative"
 
 
-def test_a_receipt_is_refunded_once() -> None:
-    returns = asked(requested(), approved(), received(), received(number=2))
-    assert decisions.refund(returns, return_id=R1, receipt_number=2) == (refunded(number=2),)
-    again = asked(requested(), approved(), received(), refunded())
-    assert decisions.refund(again, return_id=R1, receipt_number=1) == ()
-    error = refused(lambda: decisions.refund(returns, return_id=R1, receipt_number=3))
-    assert error.code == "unknown_receipt"
-
-
 @pytest.mark.parametrize("before", [(), (approved(),), (approved(), received())])
 def test_what_has_not_come_is_called_off(before: tuple[ReturnEvent, ...]) -> None:
     returns = asked(requested(), *before)
@@ -242,7 +232,6 @@ def test_a_return_of_another_order_is_not_known(returns: Returns | None) -> None
     decide: list[Callable[[], object]] = [
         lambda: decisions.approve(returns, return_id=R1),
         lambda: receive(returns, come()),
-        lambda: decisions.refund(returns, return_id=R1, receipt_number=1),
         lambda: decisions.cancel(returns, return_id=R1, reason="x"),
     ]
     for decision in decide:
