@@ -17,7 +17,7 @@ from domain.fulfilment.events import (
     Step,
 )
 from domain.fulfilment.needs import Need
-from domain.fulfilment.scene import Changes, Scene
+from domain.fulfilment.scene import NOTHING, Changes, Scene
 from domain.fulfilment.standing import is_by_hand, is_skipped, unshipped
 from domain.fulfilment.state import NO_ANSWER, Condition, Fulfilment, StepRecord
 from domain.order import decisions
@@ -31,7 +31,7 @@ NO_SCAN = "no_scan"
 def settle(record: StepRecord, scene: Scene) -> Changes:
     """Note what came of a step; nothing, while nothing has, or once it was noted."""
     if not record.is_live and not _was_lost(record):
-        return Changes()
+        return NOTHING
     came = answer(record, scene.order, scene.saga, scene.facts)
     if isinstance(came, Done) and record.is_live:
         return Changes(
@@ -43,7 +43,7 @@ def settle(record: StepRecord, scene: Scene) -> Changes:
             tuple(_fail(record, came, scene)),
             decisions.hold(scene.order, reason_code=HoldReason.CAPTURE_FAILED) if holds else (),
         )
-    return Changes()
+    return NOTHING
 
 
 def proceed(need: Need, scene: Scene) -> tuple[FulfilmentEvent, ...]:

@@ -26,7 +26,7 @@ from domain.fulfilment.events import (
 from domain.fulfilment.facts import Facts, ParcelStatus, ReceiptFacts
 from domain.fulfilment.needs import Plan, Verdict, plan
 from domain.fulfilment.progress import proceed, settle
-from domain.fulfilment.scene import Changes, Scene
+from domain.fulfilment.scene import NOTHING, Changes, Scene
 from domain.fulfilment.standing import capture_fails, is_by_hand, is_off, is_skipped
 from domain.fulfilment.state import Fulfilment
 from domain.fulfilment.timing import Timing
@@ -97,7 +97,7 @@ def _round(scene: Scene) -> Changes:
     if settled:
         return settled
     ahead = plan(scene.order, scene.saga, scene.facts)
-    return next((changes for rule in _RULES if (changes := rule(scene, ahead))), Changes())
+    return next((changes for rule in _RULES if (changes := rule(scene, ahead))), NOTHING)
 
 
 def _settle(scene: Scene) -> Changes:
@@ -112,20 +112,25 @@ def _settle(scene: Scene) -> Changes:
             return Changes(tuple(noted), changes.order)
         saga = reduce(state.evolve, changes.fulfilment, scene.saga)
         scene = replace(scene, saga=saga)
-    return Changes(tuple(noted))
+    return Changes(tuple(noted)) if noted else NOTHING
 
 
 def _turn_back(scene: Scene, ahead: Plan) -> Changes:
     """Begin to undo everything, if there is anything to undo."""
     saga, found = scene.saga, ahead.verdict
     if found is None or saga.outcome is not None or saga.over or not ahead.needs:
-        return Changes()
+        return NOTHING
     event = FulfilmentCompensating(scene.order.order_id, found.outcome, found.reason)
     return Changes((event,))
 
 
 def _call_off(scene: Scene, ahead: Plan) -> Changes:
     """End the steps that are wanted no more. What still comes of them is seen in the facts."""
+    unwanted = [
+        record for record in scene.saga.live() if (record.step, record.subject) not in ahead.needs
+    ]
+    if not unwanted:
+        return NOTHING
     return Changes(
         tuple(
             FulfilmentStepFailed(
@@ -136,8 +141,7 @@ def _call_off(scene: Scene, ahead: Plan) -> Changes:
                 CALLED_OFF,
                 retry_at=None,
             )
-            for record in scene.saga.live()
-            if (record.step, record.subject) not in ahead.needs
+            for record in unwanted
         )
     )
 
@@ -147,7 +151,7 @@ def _proceed(scene: Scene, ahead: Plan) -> Changes:
     events: list[FulfilmentEvent] = []
     for need in ahead.needs:
         events += proceed(need, scene)
-    return Changes(tuple(events))
+    return Changes(tuple(events)) if events else NOTHING
 
 
 def _release_hold(scene: Scene, _: Plan) -> Changes:
@@ -155,9 +159,9 @@ def _release_hold(scene: Scene, _: Plan) -> Changes:
     failing = capture_fails(scene.saga)
     held = scene.order.held_for is HoldReason.CAPTURE_FAILED
     if not held or failing or scene.facts.payment.voided:
-        return Changes()  # of what the provider has let go of, no capture will come
+        return NOTHING  # of what the provider has let go of, no capture will come
     if scene.order.status is not OrderStatus.CONFIRMED:
-        return Changes()
+        return NOTHING
     return Changes(order=decisions.release_hold(scene.order, reason="captured"))
 
 
@@ -165,7 +169,7 @@ def _decide_fate(scene: Scene, ahead: Plan) -> Changes:
     """Move the order on once nothing is missing for that."""
     order, found = scene.order, ahead.verdict
     if scene.saga.over or _is_busy(ahead, scene.facts):
-        return Changes()
+        return NOTHING
     if found is not None:
         failed = FulfilmentFailed(order.order_id, found.outcome)
         return Changes((failed,), _end(order, found, scene.facts))
@@ -174,7 +178,7 @@ def _decide_fate(scene: Scene, ahead: Plan) -> Changes:
     if order.status is OrderStatus.CONFIRMED:
         completed = FulfilmentCompleted(order.order_id)
         return Changes((completed,), decisions.complete(order))
-    return Changes()
+    return NOTHING
 
 
 _RULES: tuple[Callable[[Scene, Plan], Changes], ...] = (

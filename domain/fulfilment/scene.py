@@ -31,3 +31,6 @@ class Changes:
 
     def __bool__(self) -> bool:
         return bool(self.fulfilment or self.order)
+
+
+NOTHING = Changes()

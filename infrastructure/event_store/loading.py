@@ -51,13 +51,23 @@ class _Known:
     """What is remembered of one stream.
 
     Attributes:
+        last: the event that it stands on.
         unkept: events in the state that no snapshot has.
-        size: bytes, of the last snapshot and the events since.
+        size: bytes, of the last snapshot, the event that it stands on, and the events since.
     """
 
     stream: Stream[Any]
+    last: LogEntry | None
     unkept: int
     size: int
+
+    def is_all_of(self, rows: Sequence[Mapping[str, Any]]) -> bool:
+        """Whether the log has the event that it stands on, and nothing after it."""
+        if self.last is None or len(rows) != 1:
+            return False
+        row, last = rows[0], self.last
+        found = row["originator_version"], row["topic"], row["state"]
+        return found == (last.version, last.type, last.state)
 
 
 class StreamLoader:
@@ -120,12 +130,16 @@ class StreamLoader:
         rows: Sequence[dict[str, Any]],
         known: _Known | None,
     ) -> Stream[S]:
+        if known is not None and known.is_all_of(rows):
+            if (stream, aggregate.name) in self._known:
+                self._known.move_to_end((stream, aggregate.name))
+            return known.stream
         entries = [log_entry(row) for row in rows]
         if not entries and known is None:
             return Stream.unwritten(stream)
         base = self._base(aggregate, rows, entries, known)
         if base is None:
-            base = _Known(Stream.unwritten(stream), unkept=0, size=0)
+            base = _Known(Stream.unwritten(stream), last=None, unkept=0, size=0)
             if not entries or entries[0].version > 1:
                 entries = [log_entry(row) for row in await self._read(ENTRIES_OF_STREAM, [stream])]
         return await self._go_on(aggregate, base, entries)
@@ -153,25 +167,26 @@ class StreamLoader:
         state = self._kept.read(aggregate, entry, row["kept_mac"], row["kept"])
         if state is None:
             return None
-        return _Known(_at(entry, state), unkept=0, size=len(row["kept"]))
+        size = len(row["kept"]) + len(entry.state)
+        return _Known(_at(entry, state), entry, unkept=0, size=size)
 
     async def _go_on(
         self, aggregate: Aggregate[S, Any], base: _Known, entries: Sequence[LogEntry]
     ) -> Stream[S]:
-        loaded, unkept, size = base.stream, base.unkept, base.size
+        loaded, last, unkept, size = base.stream, base.last, base.unkept, base.size
         new = [entry for entry in entries if entry.version > loaded.version]
         if new:
             state = loaded.state
             for entry in new:
                 state = self._evolve(aggregate, state, entry)
-            loaded, unkept = _at(new[-1], state), unkept + len(new)
+            loaded, last, unkept = _at(new[-1], state), new[-1], unkept + len(new)
             size += sum(len(entry.state) for entry in new)
         kept = self._kept.write(aggregate, loaded) if unkept > snapshots.EVERY else None
         if kept is not None:
-            unkept, size = 0, kept.size
+            unkept, size = 0, kept.size + len(entries[-1].state)
         if loaded.version:
             # First of all: of many who load a hot stream at once, one keeps a snapshot of it.
-            self._remember(aggregate, _Known(loaded, unkept, size))
+            self._remember(aggregate, _Known(loaded, last, unkept, size))
         if kept is not None:
             await self._read(snapshots.KEEP, kept.parameters)
         return loaded
