@@ -27,9 +27,9 @@ from infrastructure.event_store.mapper import LogEntry, event_hash
 from infrastructure.event_store.order_reader import OrderReader
 from infrastructure.event_store.recorder import read_log
 from infrastructure.kafka.messages import Delivered, read_message
-from infrastructure.redis import layout
+from infrastructure.redis import shard_keys, stored_document
 from infrastructure.redis.generations import Generations
-from infrastructure.redis.layout import StoredDocument
+from infrastructure.redis.stored_document import StoredDocument
 from infrastructure.settings import StoreSettings, ViewSettings
 from projections.order.document import OrderDocument
 
@@ -164,7 +164,7 @@ def _shard_positions(settings: Settings) -> Sequence[int] | str:
     try:
         with redis_of(settings) as client:
             fed = _fed(client, len(shards))
-            keys = [layout.position_key(number, one) for one in fed for number in shards]
+            keys = [shard_keys.position_key(number, one) for one in fed for number in shards]
             values: Any = client.mget(keys)
     except redis.RedisError as error:  # it may just be coming back
         return str(error)
@@ -212,7 +212,7 @@ def _assert_kafka_tells(
     for entry in log:
         if entry.order_id is None:
             continue  # stock belongs to no order, and goes another way
-        expected[layout.partition_of(entry.order_id, len(messages))].append(entry)
+        expected[shard_keys.partition_of(entry.order_id, len(messages))].append(entry)
     for partition, delivered in messages.items():
         seen: list[LogEntry] = []
         for one in delivered:
@@ -252,17 +252,17 @@ def _assert_generation_shows(
     client: "redis.Redis", generation: int, partitions: int, folds: Mapping[OrderId, object]
 ) -> None:
     documents = _documents(client, generation)
-    assert set(documents) == {layout.document_key(one, partitions, generation) for one in folds}
+    assert set(documents) == {shard_keys.document_key(one, partitions, generation) for one in folds}
     listed: set[tuple[str, bytes]] = set()
     for order_id, folded in folds.items():
-        stored = documents[layout.document_key(order_id, partitions, generation)]
+        stored = documents[shard_keys.document_key(order_id, partitions, generation)]
         assert isinstance(folded, OrderDocument), folded  # or one that can't be read
-        assert stored.body == layout.body_bytes(folded)
-        assert stored.header == layout.encode(folded)[1]
+        assert stored.body == stored_document.body_bytes(folded)
+        assert stored.header == stored_document.encode(folded)[1]
         assert stored.position == folded.position
-        partition = layout.partition_of(order_id, partitions)
+        partition = shard_keys.partition_of(order_id, partitions)
         listed |= {
-            (layout.list_key(partition, generation, name), stored.header.sort_key.encode())
+            (shard_keys.list_key(partition, generation, name), stored.header.sort_key.encode())
             for name in stored.header.lists
         }
     found = _list_entries(client, generation)
@@ -273,7 +273,9 @@ def _assert_generation_shows(
 def _documents(client: "redis.Redis", generation: int) -> Mapping[str, StoredDocument]:
     keys = list(client.scan_iter(f"*:g{generation}:document:*", count=1_000))
     values: Any = client.mget(keys) if keys else []
-    return {key.decode(): layout.decode(value) for key, value in zip(keys, values, strict=True)}
+    return {
+        key.decode(): stored_document.decode(value) for key, value in zip(keys, values, strict=True)
+    }
 
 
 def _list_entries(client: "redis.Redis", generation: int) -> set[tuple[str, bytes]]:

@@ -128,7 +128,7 @@ def _written(folded: "OrderDocument", page: "OrderHistoryPage") -> bytes:
     """Write an order as its customer may see it: as over HTTP, without staff's names and words."""
     from api.order.for_customers import shown_actor, shown_body, shown_changes, shown_words
     from domain.envelope import Actor, Role
-    from infrastructure.redis.layout import body_bytes
+    from infrastructure.redis.stored_document import body_bytes
     from projections.order.history import as_json
 
     customer = Actor(page.customer_id, Role.CUSTOMER)

@@ -229,7 +229,7 @@ class _Command:
             return change(Generations(self._parts.client, self._parts.partitions))
 
     def one_order(self) -> None:
-        from infrastructure.redis import layout
+        from infrastructure.redis import shard_keys
         from infrastructure.redis.generations import Generations
         from infrastructure.redis.refold import Refolded, refold, remove_misplaced
 
@@ -238,7 +238,7 @@ class _Command:
         misplaced = remove_misplaced(shards, order_id)
         if misplaced:
             typer.echo(f"{order_id} had a document in the wrong shard: it was removed")
-        partition = layout.partition_of(order_id, self._parts.partitions)
+        partition = shard_keys.partition_of(order_id, self._parts.partitions)
         found = refold(self._parts.reader, shards[partition], order_id)
         typer.echo(f"{order_id} {found.value}")
         if found is Refolded.PARKED or (found is Refolded.UNKNOWN and not misplaced):

@@ -8,7 +8,7 @@ from domain.errors import DomainError
 from domain.ids import OrderId
 from infrastructure.event_store.bounded_reads import BoundedReads
 from infrastructure.event_store.order_reader import OrderReader
-from infrastructure.redis.layout import body_bytes
+from infrastructure.redis.stored_document import body_bytes
 from projections.order.history import compare, history_page
 from projections.order.past import Events, Point, fold_until
 from projections.ports import OrderDifference, OrderHistoryPage, OrderView

@@ -26,7 +26,7 @@ from infrastructure.kafka import ends, messages, topics
 from infrastructure.kafka.ends import Bounds
 from infrastructure.kafka.messages import Headers
 from infrastructure.kafka.topics import ForeignTopicError, Published, TopicChangedError
-from infrastructure.redis.layout import partition_of
+from infrastructure.redis.shard_keys import partition_of
 from infrastructure.settings import KafkaSettings
 
 CHECK_TOPIC_S = 5.0

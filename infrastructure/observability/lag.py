@@ -21,7 +21,7 @@ from confluent_kafka import KafkaException
 from psycopg.rows import DictRow, dict_row
 from redis.exceptions import RedisClusterException, RedisError
 
-from infrastructure.redis import layout
+from infrastructure.redis import shard_keys
 
 LOG_TO_KAFKA, KAFKA_TO_REDIS = "log→kafka", "kafka→redis"
 HOPS = (LOG_TO_KAFKA, KAFKA_TO_REDIS)
@@ -119,12 +119,12 @@ class LagMeter:
         try:
             if self._client is None:
                 self._client = self._make_client()
-            pointer: Any = self._client.mget([layout.LIVE_GENERATION])
-            live = layout.decode_pointer(pointer[0])
+            pointer: Any = self._client.mget([shard_keys.LIVE_GENERATION])
+            live = shard_keys.decode_pointer(pointer[0])
             with self._client.pipeline(transaction=False) as pipeline:
                 for partition in range(self._partitions):
-                    pipeline.get(layout.position_key(partition, live))
-                self._shown = min(map(layout.decode_position, pipeline.execute()))
+                    pipeline.get(shard_keys.position_key(partition, live))
+                self._shown = min(map(shard_keys.decode_position, pipeline.execute()))
         except (RedisError, RedisClusterException, OSError) as error:
             return f"redis: {type(error).__name__}"
         return None

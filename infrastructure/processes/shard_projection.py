@@ -26,9 +26,9 @@ from infrastructure.event_store.order_reader import (
 )
 from infrastructure.kafka.messages import Delivered
 from infrastructure.kafka.topics import Incarnation
-from infrastructure.redis import layout
-from infrastructure.redis.layout import StoredDocument
+from infrastructure.redis import stored_document
 from infrastructure.redis.shard import Change, Parking, ShardWriter, Step
+from infrastructure.redis.stored_document import StoredDocument
 from projections.order.document import GapError, OrderDocument
 
 _log = structlog.get_logger(__name__)
@@ -117,7 +117,9 @@ class ShardProjection:
     ) -> Sequence[Change | Parking]:
         entries = self.lacked(generation, taken)
         before = {
-            order_id: None if stored is None or stored.header.parked else layout.to_document(stored)
+            order_id: None
+            if stored is None or stored.header.parked
+            else stored_document.to_document(stored)
             for order_id, stored in read.items()
         }
         after: dict[OrderId, OrderDocument | UnreadableEventError | None] = dict(before)

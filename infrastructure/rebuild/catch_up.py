@@ -14,7 +14,7 @@ from domain.ids import OrderId
 from infrastructure.event_store.order_reader import UnreadableEventError
 from infrastructure.rebuild.log import OrderLog
 from infrastructure.rebuild.parts import Parts
-from infrastructure.redis import layout
+from infrastructure.redis import shard_keys
 from infrastructure.redis.generations import Generations
 from infrastructure.redis.shard import (
     Change,
@@ -138,7 +138,7 @@ def _round(
     begun = min(shard.position(generation) for shard in generations.shards)
     moved: dict[int, list[OrderId]] = defaultdict(list)
     for order_id in log.orders_after(begun, to=head):
-        moved[layout.partition_of(order_id, parts.partitions)].append(order_id)
+        moved[shard_keys.partition_of(order_id, parts.partitions)].append(order_id)
     for partition, shard in enumerate(generations.shards):
         orders = moved[partition]
         for start in range(0, len(orders), ORDERS_AT_A_TIME):

@@ -22,9 +22,10 @@ from infrastructure.rebuild.folds import filling, stretches
 from infrastructure.rebuild.log import Newest, OrderLog, Range, opened
 from infrastructure.rebuild.pace import Pace
 from infrastructure.rebuild.parts import Parts
-from infrastructure.redis import layout
-from infrastructure.redis.layout import Argument, StoredDocument
+from infrastructure.redis import script_arguments, shard_keys, stored_document
+from infrastructure.redis.script_arguments import Argument
 from infrastructure.redis.shard import ShardWriter, last_good, script
+from infrastructure.redis.stored_document import StoredDocument
 from projections.order.document import OrderDocument
 
 REFOLDED_AT_A_TIME = 250
@@ -110,18 +111,18 @@ class Check:
         found = [one.order_id for one in orders if one.position > beside.apart_to]
         for one in orders:
             if one.position <= beside.apart_to:
-                partition = layout.partition_of(one.order_id, self._parts.partitions)
-                by_shard[partition] += layout.encode_newest(one.order_id, one.position)
+                partition = shard_keys.partition_of(one.order_id, self._parts.partitions)
+                by_shard[partition] += script_arguments.encode_newest(one.order_id, one.position)
         generations = (str(self._generation), str(beside.generation))
         for partition, pairs in by_shard.items():
-            ids: Any = self._agree(keys=[layout.prefix(partition)], args=[*generations, *pairs])
+            ids: Any = self._agree(keys=[shard_keys.prefix(partition)], args=[*generations, *pairs])
             found += [OrderId(UUID(bytes(one).decode())) for one in ids]
         return found
 
     def _fold(self, order_ids: Sequence[OrderId]) -> Mapping[int, Sequence[Argument]]:
         by_shard: dict[int, list[Argument]] = defaultdict(list)
         for order_id, folded in self._parts.reader.fold_many(order_ids).items():
-            partition = layout.partition_of(order_id, self._parts.partitions)
+            partition = shard_keys.partition_of(order_id, self._parts.partitions)
             by_shard[partition] += filling(order_id, folded)
         return by_shard
 
@@ -139,7 +140,7 @@ class Check:
     ) -> tuple[Sequence[OrderId], Sequence[OrderId]]:
         beside = "" if self._beside is None else str(self._beside.generation)
         answer: Any = self._compare(
-            keys=[layout.prefix(partition)], args=[str(self._generation), beside, *orders]
+            keys=[shard_keys.prefix(partition)], args=[str(self._generation), beside, *orders]
         )
         wrong, differing = ([OrderId(UUID(one.decode())) for one in ids] for ids in answer)
         return wrong, differing
@@ -227,7 +228,7 @@ def _document_problem(
     Where its first event can't be read, it has none, or keeps what another version has shown.
     """
     if isinstance(folded, OrderDocument):
-        return _describe(layout.decode(layout.encode(folded)[0]), stored)
+        return _describe(stored_document.decode(stored_document.encode(folded)[0]), stored)
     if folded is None:
         return None if stored is None else "has a document, and no event"
     if stored is not None and not stored.header.parked:
@@ -235,7 +236,7 @@ def _document_problem(
     before = last_good(stored, folded)
     if before is None:
         return None
-    return _describe(layout.decode(layout.encode(before, parked=True)[0]), stored)
+    return _describe(stored_document.decode(stored_document.encode(before, parked=True)[0]), stored)
 
 
 def _describe(one: StoredDocument | None, other: StoredDocument | None) -> str | None:

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from domain.ids import OrderId
-from infrastructure.redis.layout import StoredDocument
+from infrastructure.redis.stored_document import StoredDocument
 
 MOST_PATHS = 5
 MOST_NAMED = 20

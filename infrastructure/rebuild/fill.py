@@ -12,8 +12,8 @@ from infrastructure.rebuild.folds import stretches
 from infrastructure.rebuild.log import Range, opened
 from infrastructure.rebuild.pace import Pace
 from infrastructure.rebuild.parts import Parts, outlasting_redis
-from infrastructure.redis import layout
-from infrastructure.redis.layout import Argument
+from infrastructure.redis import shard_keys
+from infrastructure.redis.script_arguments import Argument
 from infrastructure.redis.shard import script
 
 ATTEMPTS = 20
@@ -42,7 +42,7 @@ def fill(parts: Parts, generation: int, of: Range, pace: Pace) -> int:
 def built_to(parts: Parts, generation: int, of: Range) -> dict[int, str]:
     """Give the last order that is done of a range, by shard; '' where it is not begun."""
     values: dict[int, Any] = {
-        partition: parts.client.hget(layout.built_key(partition, generation), str(of.number))
+        partition: parts.client.hget(shard_keys.built_key(partition, generation), str(of.number))
         for partition in range(parts.partitions)
     }
     return {partition: bytes(value or b"").decode() for partition, value in values.items()}
@@ -77,8 +77,8 @@ class _Filling:
             return
         moved: Any = self._fill(
             keys=[
-                layout.built_key(partition, self._generation),
-                layout.generation_prefix(partition, self._generation),
+                shard_keys.built_key(partition, self._generation),
+                shard_keys.generation_prefix(partition, self._generation),
             ],
             args=[str(self._range.number), before, last, *orders],
         )

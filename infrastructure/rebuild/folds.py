@@ -13,8 +13,8 @@ from domain.ids import OrderId
 from infrastructure.event_store.order_reader import UnreadableEventError
 from infrastructure.rebuild.log import OrderLog, Range
 from infrastructure.rebuild.parts import Parts
-from infrastructure.redis import layout
-from infrastructure.redis.layout import Argument
+from infrastructure.redis import script_arguments, shard_keys
+from infrastructure.redis.script_arguments import Argument
 from infrastructure.redis.shard import note_on
 from projections.order.document import OrderDocument
 
@@ -46,7 +46,7 @@ def stretches(
     for entries in log.orders(of, after=min(done.values(), default="")):
         folds = parts.reader.fold_entries(entries)
         for order_id, folded in folds.items():
-            partition = layout.partition_of(order_id, parts.partitions)
+            partition = shard_keys.partition_of(order_id, parts.partitions)
             arguments = filling(order_id, folded)
             stretch.last = str(arguments[0])
             if stretch.last > done.get(partition, ""):
@@ -65,5 +65,5 @@ def filling(
 ) -> list[Argument]:
     """Write what a generation is to hold of an order; one that can't be folded is parked."""
     if not isinstance(folded, UnreadableEventError):
-        return layout.encode_filling(order_id, folded, None)
-    return layout.encode_filling(order_id, folded.before, note_on(folded))
+        return script_arguments.encode_filling(order_id, folded, None)
+    return script_arguments.encode_filling(order_id, folded.before, note_on(folded))

@@ -15,7 +15,7 @@ from infrastructure.rebuild.fill import DONE
 from infrastructure.rebuild.log import OrderLog, Range, opened, ranges
 from infrastructure.rebuild.parts import Parts, outlasting_redis
 from infrastructure.rebuild.workers import Workers
-from infrastructure.redis import layout
+from infrastructure.redis import shard_keys
 from infrastructure.redis.generations import Generations, Plan
 from infrastructure.redis.shard import Step
 
@@ -168,7 +168,7 @@ class Rebuild:
         ]
 
     def _built(self, partition: int, plan: Plan) -> dict[str, str]:
-        key = layout.built_key(partition, plan.generation)
+        key = shard_keys.built_key(partition, plan.generation)
         stored: Any = self._parts.client.hgetall(key)
         return {bytes(one).decode(): bytes(last).decode() for one, last in stored.items()}
 

@@ -13,7 +13,7 @@ from infrastructure.rebuild.check import Beside
 from infrastructure.rebuild.differences import Difference, Findings
 from infrastructure.rebuild.log import OrderLog, opened
 from infrastructure.rebuild.parts import Parts
-from infrastructure.redis import layout
+from infrastructure.redis import shard_keys, stored_document
 from infrastructure.redis.generations import Generations
 from infrastructure.redis.shard import script
 
@@ -36,7 +36,7 @@ def strays(parts: Parts, generation: int, beside: Beside | None) -> Findings:
                 order_id = _order(name)
                 if order_id is None:
                     found.append(Difference(None, f"{name!r} has a document, and is no order's id"))
-                elif layout.partition_of(order_id, parts.partitions) != partition:
+                elif shard_keys.partition_of(order_id, parts.partitions) != partition:
                     found.append(
                         Difference(order_id, f"is in shard {partition}, where nobody looks for it")
                     )
@@ -77,7 +77,7 @@ def ghosts(parts: Parts, generation: int, beside: int) -> Findings:
 def _ghosts(
     parts: Parts, log: OrderLog, beside: int, partition: int, names: Sequence[str]
 ) -> list[Difference]:
-    prefix = f"{layout.generation_prefix(partition, beside)}document:"
+    prefix = f"{shard_keys.generation_prefix(partition, beside)}document:"
     keys = [f"{prefix}{name}" for name in names]
     there: Any = parts.client.exists(*keys)
     if there == len(keys):
@@ -119,17 +119,17 @@ def _nobodys(log: OrderLog, order_ids: Sequence[OrderId]) -> list[Difference]:
 def _misplaced(
     parts: Parts, generation: int, beside: Beside | None, partition: int, names: Sequence[str]
 ) -> list[Difference]:
-    prefixes = [layout.generation_prefix(partition, generation)]
+    prefixes = [shard_keys.generation_prefix(partition, generation)]
     apart_to = 0
     if beside is not None:
-        prefixes.append(layout.generation_prefix(partition, beside.generation))
+        prefixes.append(shard_keys.generation_prefix(partition, beside.generation))
         apart_to = beside.apart_to
     walk = parts.client.register_script(script("strays"))
     found: list[Difference] = []
     after: str | bytes = ""
     while names:
         pairs = [text for n, name in enumerate(names) for text in (name, "" if n else after)]
-        arguments = [AT_A_TIME, layout.encode_position(apart_to), *pairs]
+        arguments = [AT_A_TIME, stored_document.encode_position(apart_to), *pairs]
         answer: Any = walk(keys=prefixes, args=arguments)
         done, rest, *entries = answer
         names, after = names[done:], bytes(rest)

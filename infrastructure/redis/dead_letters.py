@@ -11,11 +11,11 @@ import redis
 
 from domain.ids import OrderId
 from infrastructure.event_store.order_reader import OrderReader
-from infrastructure.redis import layout
+from infrastructure.redis import shard_keys
 from infrastructure.redis.generations import Generations
-from infrastructure.redis.layout import ParkedNote
 from infrastructure.redis.refold import Refolded, refold
 from infrastructure.redis.shard import ShardWriter
+from infrastructure.redis.stored_document import ParkedNote
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,4 +61,4 @@ class DeadLetters:
 
     def _shard(self, order_id: OrderId) -> ShardWriter:
         shards = self._generations.shards
-        return shards[layout.partition_of(order_id, len(shards))]
+        return shards[shard_keys.partition_of(order_id, len(shards))]

@@ -20,11 +20,11 @@ from redis.cluster import RedisCluster
 
 from domain.ids import OrderId
 from infrastructure.event_store.order_reader import OrderReader
-from infrastructure.redis import layout
+from infrastructure.redis import shard_keys, stored_document
 from infrastructure.redis.generations import Generations
-from infrastructure.redis.layout import StoredDocument
 from infrastructure.redis.refold import Refolded, refold
 from infrastructure.redis.shard import DocumentMovedError, ShardWriter, script
+from infrastructure.redis.stored_document import StoredDocument
 from projections.order.document import OrderDocument, forget
 from projections.order.forgetting import without_personal_data
 
@@ -75,8 +75,8 @@ def rewrite_documents(
     rewritten = 0
     partitions = len(generations.shards)
     for order_id in orders:
-        writer = generations.shards[layout.partition_of(order_id, partitions)]
-        keys = [layout.document_key(order_id, partitions, one) for one in writer.fed()]
+        writer = generations.shards[shard_keys.partition_of(order_id, partitions)]
+        keys = [shard_keys.document_key(order_id, partitions, one) for one in writer.fed()]
         showing = [key for key in keys if _shows(client, key)]
         if not showing:
             continue
@@ -107,7 +107,7 @@ def clear_elsewhere(
             continue  # what it is, and whose, we can't know
         partition, generation = int(place["partition"]), int(place["generation"])
         order_id = OrderId(UUID(place["order"]))
-        if partition != layout.partition_of(order_id, len(generations.shards)):
+        if partition != shard_keys.partition_of(order_id, len(generations.shards)):
             _remove(client, partition, generation, order_id)
         elif generation not in fed:
             _empty(client, key)
@@ -153,7 +153,7 @@ def _shows(client: "redis.Redis", key: str | bytes) -> bool:
         return True  # it is of another type
     if not value:
         return False  # an empty one is as good as none, and written over
-    document = layout.to_document(layout.decode(value))
+    document = stored_document.to_document(stored_document.decode(value))
     try:
         return document is None or without_personal_data(document.body) != document.body
     except (AttributeError, KeyError, TypeError):
@@ -162,7 +162,7 @@ def _shows(client: "redis.Redis", key: str | bytes) -> bool:
 
 def _emptied(stored: StoredDocument) -> OrderDocument | None:
     """Give a document without personal data; None where it can't be looked into."""
-    document = layout.to_document(stored)
+    document = stored_document.to_document(stored)
     try:
         return None if document is None else forget(document)
     except Exception:  # noqa: BLE001 - a pure function, of JSON that no projection wrote
@@ -181,13 +181,13 @@ def _empty(client: "redis.Redis", key: str) -> None:
         value = _value(client, key)
         if not value:
             return
-        stored = layout.decode(value)
+        stored = stored_document.decode(value)
         emptied, new = _emptied(stored), b""
         if emptied is not None:
             header = msgspec.structs.replace(stored.header, parked=True)
-            body = layout.body_bytes(emptied)
-            new = layout.encode_stored(StoredDocument(stored.position + 1, header, body))
-        if replace(keys=[key], args=[value[: layout.POSITION_DIGITS], new]):
+            body = stored_document.body_bytes(emptied)
+            new = stored_document.encode_stored(StoredDocument(stored.position + 1, header, body))
+        if replace(keys=[key], args=[value[: stored_document.POSITION_DIGITS], new]):
             return
     raise DocumentMovedError(f"{key} kept changing")
 
@@ -200,7 +200,7 @@ def _remove(client: "redis.Redis", partition: int, generation: int, order_id: Or
         if value is None:
             return
         with suppress(DocumentMovedError):
-            shard.remove(generation, order_id, layout.decode(value))
+            shard.remove(generation, order_id, stored_document.decode(value))
             return
     raise DocumentMovedError(f"{key} kept changing")
 

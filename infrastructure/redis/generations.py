@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 import redis
 
-from infrastructure.redis import layout
+from infrastructure.redis import shard_keys
 from infrastructure.redis.shard import ShardWriter, script
 
 SCANNED_AT_A_TIME = 1_000
@@ -28,8 +28,8 @@ class LedgerUnreadableError(Exception):
 
     def __init__(self, found: str) -> None:
         super().__init__(
-            f"{layout.GENERATIONS} holds {found}, and not what is known of the generations:"
-            f" somebody wrote there. `DEL {layout.GENERATIONS}` in Redis, then `rebuild`"
+            f"{shard_keys.GENERATIONS} holds {found}, and not what is known of the generations:"
+            f" somebody wrote there. `DEL {shard_keys.GENERATIONS}` in Redis, then `rebuild`"
             " (and no --rollback before it): see docs/operations.md"
         )
 
@@ -66,7 +66,7 @@ class Ledger(msgspec.Struct, frozen=True):
         next: the one that is being built.
     """
 
-    highest: int = layout.FIRST_GENERATION
+    highest: int = shard_keys.FIRST_GENERATION
     dropping: int | None = None
     versions: dict[int, int] = {}
     next: Plan | None = None
@@ -86,7 +86,7 @@ class Generations:
 
     def live(self) -> int:
         """Give the generation that is read."""
-        return layout.decode_pointer(self._pointer())
+        return shard_keys.decode_pointer(self._pointer())
 
     def flip(self, *, before: int, after: int) -> None:
         """Let another generation be read from now on.
@@ -95,15 +95,15 @@ class Generations:
             LedgerMovedError: it is neither `before` nor `after` that is read now.
         """
         stored = self._pointer()
-        live = layout.decode_pointer(stored)
+        live = shard_keys.decode_pointer(stored)
         if live == after:
             return
-        if live != before or not self._swapped(layout.LIVE_GENERATION, stored, str(after)):
+        if live != before or not self._swapped(shard_keys.LIVE_GENERATION, stored, str(after)):
             raise LedgerMovedError(f"generation {live} is read, not {before}")
 
     def _pointer(self) -> bytes | None:
         # GET would fail where somebody has put another type there, as good as none to readers.
-        values: Any = self._client.mget([layout.LIVE_GENERATION])
+        values: Any = self._client.mget([shard_keys.LIVE_GENERATION])
         return _bytes(values[0])
 
     def ledger(self) -> Ledger:
@@ -117,7 +117,7 @@ class Generations:
     def _stored_ledger(self) -> bytes | None:
         # Unlike the pointer, it is not as good as none: a rebuild may be under way.
         try:
-            return _bytes(self._client.get(layout.GENERATIONS))
+            return _bytes(self._client.get(shard_keys.GENERATIONS))
         except redis.ResponseError as error:
             if not str(error).startswith("WRONGTYPE"):
                 raise
@@ -132,7 +132,7 @@ class Generations:
         """
         stored = self._stored_ledger()
         if _ledger(stored) != before or not self._swapped(
-            layout.GENERATIONS, stored, _encoder.encode(after).decode()
+            shard_keys.GENERATIONS, stored, _encoder.encode(after).decode()
         ):
             raise LedgerMovedError("the ledger of the generations was changed, or is gone")
         return after

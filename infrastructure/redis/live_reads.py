@@ -11,7 +11,7 @@ import structlog
 from redis.asyncio.cluster import RedisCluster
 
 from domain.ids import OrderId
-from infrastructure.redis import layout
+from infrastructure.redis import shard_keys
 
 _log = structlog.get_logger(__name__)
 
@@ -20,7 +20,7 @@ class LiveReads:
     """Attributes: generation: what is taken for the one that is read until an answer says more."""
 
     def __init__(self, client: "redis.asyncio.Redis", partitions: int) -> None:
-        self.generation = layout.FIRST_GENERATION
+        self.generation = shard_keys.FIRST_GENERATION
         self.partitions = partitions
         self._client = client
 
@@ -28,17 +28,18 @@ class LiveReads:
         """Give the log position that every shard has reached. Raises RedisError."""
         values = await self._get_all(
             lambda generation: [
-                layout.position_key(partition, generation) for partition in range(self.partitions)
+                shard_keys.position_key(partition, generation)
+                for partition in range(self.partitions)
             ]
         )
-        return min(map(layout.decode_position, values))
+        return min(map(shard_keys.decode_position, values))
 
     async def get_documents(self, order_ids: Sequence[OrderId]) -> Sequence[bytes | None]:
         """Get documents as they are stored, in one round trip."""
         partitions = self.partitions
         return await self._get_all(
             lambda generation: [
-                layout.document_key(order_id, partitions, generation) for order_id in order_ids
+                shard_keys.document_key(order_id, partitions, generation) for order_id in order_ids
             ]
         )
 
@@ -46,8 +47,8 @@ class LiveReads:
         """Get keys of the generation that is read, which is found out in the same round trip."""
         while True:
             generation = self.generation
-            *values, pointer = await self.fetch([*keys(generation), layout.LIVE_GENERATION])
-            live = layout.decode_pointer(pointer)
+            *values, pointer = await self.fetch([*keys(generation), shard_keys.LIVE_GENERATION])
+            live = shard_keys.decode_pointer(pointer)
             if live == generation:
                 return values
             self.generation = live

@@ -14,9 +14,9 @@ from uuid import UUID
 import redis.asyncio
 
 from domain.ids import OrderId
-from infrastructure.redis import layout
-from infrastructure.redis.layout import StoredDocument
+from infrastructure.redis import shard_keys, stored_document
 from infrastructure.redis.live_reads import LiveReads
+from infrastructure.redis.stored_document import StoredDocument
 from projections.order.lists import matches, narrowest, sort_bound
 from projections.ports import OrderPage, OrderQuery
 
@@ -80,7 +80,7 @@ class OrderLists:
         async with self._client.pipeline(transaction=False) as pipeline:
             for partition in range(self._reads.partitions):
                 pipeline.zrevrangebylex(
-                    layout.list_key(partition, generation, name), *between, start=0, num=limit
+                    shard_keys.list_key(partition, generation, name), *between, start=0, num=limit
                 )
             shards: Any = await pipeline.execute()
         merged = heapq.merge(*([bytes(key) for key in shard] for shard in shards), reverse=True)
@@ -97,9 +97,11 @@ class OrderLists:
         if self._reads.generation != generation:
             raise _GenerationMovedError
         pairs = zip(named, values, strict=True)
-        stored = ((entry, layout.decode(value)) for entry, value in pairs if value is not None)
+        stored = (
+            (entry, stored_document.decode(value)) for entry, value in pairs if value is not None
+        )
         # One body that no code of ours wrote would spoil a whole page.
-        return ((entry, one) for entry, one in stored if layout.is_whole(one.body))
+        return ((entry, one) for entry, one in stored if stored_document.is_whole(one.body))
 
 
 class _GenerationMovedError(Exception):

@@ -10,8 +10,7 @@ from enum import Enum
 
 from domain.ids import OrderId
 from infrastructure.event_store.order_reader import OrderReader, UnreadableEventError
-from infrastructure.redis import layout
-from infrastructure.redis.layout import StoredDocument
+from infrastructure.redis import shard_keys, stored_document
 from infrastructure.redis.shard import (
     Change,
     DocumentMovedError,
@@ -20,6 +19,7 @@ from infrastructure.redis.shard import (
     ShardWriter,
     Step,
 )
+from infrastructure.redis.stored_document import StoredDocument
 from projections.order.document import OrderDocument
 
 ATTEMPTS = 5
@@ -67,7 +67,7 @@ def remove_misplaced(shards: Sequence[ShardWriter], order_id: OrderId) -> bool:
     Raises:
         DocumentMovedError: somebody writes there; running it again is safe.
     """
-    partition = layout.partition_of(order_id, len(shards))
+    partition = shard_keys.partition_of(order_id, len(shards))
     found = False
     for shard in (*shards[:partition], *shards[partition + 1 :]):
         for generation in shard.fed():
@@ -107,8 +107,8 @@ def _found(
     stored = [one for one in read.values() if one is not None]
     if len(stored) < len(read):
         return Refolded.MISSING
-    right, header = layout.encode(folded)
-    if any(layout.encode_stored(one) != right for one in stored):
+    right, header = stored_document.encode(folded)
+    if any(stored_document.encode_stored(one) != right for one in stored):
         return Refolded.DIFFERENT
     if not all(writer.is_listed(generation, header) for generation in read):
         return Refolded.UNLISTED

@@ -16,8 +16,9 @@ import structlog
 
 from domain.ids import OrderId
 from infrastructure.event_store.order_reader import UnreadableEventError
-from infrastructure.redis import layout
-from infrastructure.redis.layout import Argument, ParkedNote, StoredDocument
+from infrastructure.redis import script_arguments, shard_keys, stored_document
+from infrastructure.redis.script_arguments import Argument
+from infrastructure.redis.stored_document import ParkedNote, StoredDocument
 from projections.order.body import is_forgotten
 from projections.order.document import OrderDocument, forget
 
@@ -60,7 +61,9 @@ class Change:
     relist: bool = False
 
     def arguments(self, generation: int) -> Sequence[Argument]:
-        return layout.encode_change(generation, self.read, self.document, relist=self.relist)
+        return script_arguments.encode_change(
+            generation, self.read, self.document, relist=self.relist
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +93,8 @@ class Parking:
 
     def arguments(self, generation: int) -> Sequence[Argument]:
         if self.before is None:
-            return layout.encode_parking(generation, self.order_id, self.read, self.note)
-        return layout.encode_change(
+            return script_arguments.encode_parking(generation, self.order_id, self.read, self.note)
+        return script_arguments.encode_change(
             generation, self.read, self.before, note=self.note, relist=self.relist
         )
 
@@ -109,7 +112,7 @@ def last_good(read: StoredDocument | None, error: UnreadableEventError) -> Order
 
 
 def _is_forgotten(stored: StoredDocument) -> bool:
-    document = layout.to_document(stored)
+    document = stored_document.to_document(stored)
     try:
         return document is not None and is_forgotten(document.body)
     except (KeyError, TypeError):
@@ -149,31 +152,33 @@ class ShardWriter:
 
     def fed(self) -> tuple[int, ...]:
         """Which generations are fed."""
-        return layout.decode_fed(self._value(layout.fed_key(self._partition)))
+        return shard_keys.decode_fed(self._value(shard_keys.fed_key(self._partition)))
 
     def progress(self) -> Mapping[int, str]:
         """Where each fed generation is to be read on; '' for a new one."""
         return self.progress_of(self.fed())
 
     def progress_of(self, fed: Sequence[int]) -> Mapping[int, str]:
-        keys = [layout.progress_key(self._partition, generation) for generation in fed]
+        keys = [shard_keys.progress_key(self._partition, generation) for generation in fed]
         values: Any = self._client.mget(keys)
         return {
-            generation: layout.decode_progress(None if value is None else bytes(value))
+            generation: shard_keys.decode_progress(None if value is None else bytes(value))
             for generation, value in zip(fed, values, strict=True)
         }
 
     def position(self, generation: int) -> int:
         """Give the log position that a generation is complete to."""
-        return layout.decode_position(self._value(layout.position_key(self._partition, generation)))
+        return shard_keys.decode_position(
+            self._value(shard_keys.position_key(self._partition, generation))
+        )
 
     def join(self, generation: int) -> None:
         """Let a generation be fed from now on, from its own progress; nothing changes if it is."""
-        self._feed(layout.apply_keys(self._partition), ["join", generation])
+        self._feed(script_arguments.apply_keys(self._partition), ["join", generation])
 
     def leave(self, generation: int) -> None:
         """Let a generation be fed no longer; it can come back only from the beginning."""
-        self._feed(layout.apply_keys(self._partition), ["leave", generation])
+        self._feed(script_arguments.apply_keys(self._partition), ["leave", generation])
 
     def read(
         self, generation: int, order_ids: Sequence[OrderId]
@@ -191,7 +196,7 @@ class ShardWriter:
 
     def keys(self, generation: int, order_ids: Sequence[OrderId]) -> Sequence[str]:
         """Give the keys of documents of this shard."""
-        prefix = layout.generation_prefix(self._partition, generation)
+        prefix = shard_keys.generation_prefix(self._partition, generation)
         return [f"{prefix}document:{order_id}" for order_id in order_ids]
 
     def documents(
@@ -201,12 +206,12 @@ class ShardWriter:
         read: dict[OrderId, StoredDocument | None] = {}
         for order_id in order_ids:
             value = next(values)
-            read[order_id] = None if value is None else layout.decode(value)
+            read[order_id] = None if value is None else stored_document.decode(value)
         return read
 
-    def is_listed(self, generation: int, header: layout.Header) -> bool:
+    def is_listed(self, generation: int, header: stored_document.Header) -> bool:
         """Whether an order stands in each of its lists, in its place; not where one is no list."""
-        keys = [layout.list_key(self._partition, generation, name) for name in header.lists]
+        keys = [shard_keys.list_key(self._partition, generation, name) for name in header.lists]
         try:
             return all(self._client.zscore(key, header.sort_key) == 0 for key in keys)
         except redis.ResponseError:
@@ -214,17 +219,17 @@ class ShardWriter:
 
     def parked(self, generation: int) -> Mapping[OrderId, ParkedNote]:
         """Read the notes on all parked orders of the shard; what is no order's id is none's."""
-        notes: Any = self._client.hgetall(layout.parked_key(self._partition, generation))
+        notes: Any = self._client.hgetall(shard_keys.parked_key(self._partition, generation))
         found: dict[OrderId, ParkedNote] = {}
         for name, note in notes.items():
             with suppress(ValueError):
-                found[OrderId(UUID(bytes(name).decode()))] = layout.decode_note(note)
+                found[OrderId(UUID(bytes(name).decode()))] = stored_document.decode_note(note)
         return found
 
     def discard_note(self, order_id: OrderId) -> bool:
         """Take a note away; its document stays marked as out of date. False if there was none."""
         removed: list[Any] = [
-            self._client.hdel(layout.parked_key(self._partition, generation), str(order_id))
+            self._client.hdel(shard_keys.parked_key(self._partition, generation), str(order_id))
             for generation in self.fed()
         ]
         return any(removed)
@@ -235,8 +240,8 @@ class ShardWriter:
         Raises:
             DocumentMovedError: it is another one by now; nothing was deleted.
         """
-        prefix = layout.generation_prefix(self._partition, generation)
-        if not self._remove(keys=[prefix], args=layout.encode_removal(order_id, read)):
+        prefix = shard_keys.generation_prefix(self._partition, generation)
+        if not self._remove(keys=[prefix], args=script_arguments.encode_removal(order_id, read)):
             raise DocumentMovedError(str(order_id))
 
     def apply(self, steps: Sequence[Step], *, position: int = 0) -> None:
@@ -253,7 +258,7 @@ class ShardWriter:
 
     def apply_command(self, steps: Sequence[Step], *, position: int) -> Sequence[Any]:
         """Give the command that does what `apply` does; its answer is for `require_applied`."""
-        keys = layout.apply_keys(self._partition)
+        keys = script_arguments.apply_keys(self._partition)
         arguments = _arguments(_fed(steps), steps, position)
         return ["EVALSHA", self._apply.sha, len(keys), *keys, *arguments]
 
@@ -267,7 +272,9 @@ class ShardWriter:
 
     def _run(self, fed: str, steps: Sequence[Step], position: int) -> None:
         arguments = _arguments(fed, steps, position)
-        self.require_applied(self._apply(keys=layout.apply_keys(self._partition), args=arguments))
+        self.require_applied(
+            self._apply(keys=script_arguments.apply_keys(self._partition), args=arguments)
+        )
 
     def require_applied(self, outcome: Any) -> None:
         """Read what the script says. Raises what `apply` does."""
@@ -285,7 +292,7 @@ class ShardWriter:
 
 
 def _fed(steps: Sequence[Step]) -> str:
-    return layout.encode_fed(step.generation for step in steps)
+    return shard_keys.encode_fed(step.generation for step in steps)
 
 
 def _arguments(fed: str, steps: Sequence[Step], position: int) -> list[Argument]:

@@ -15,8 +15,8 @@ from redis.cluster import RedisCluster
 from redis.exceptions import NoScriptError
 
 from domain.ids import OrderId
-from infrastructure.redis.layout import StoredDocument
 from infrastructure.redis.shard import DocumentMovedError, ShardMovedError, ShardWriter, Step
+from infrastructure.redis.stored_document import StoredDocument
 
 Outcome: TypeAlias = ShardMovedError | DocumentMovedError | None
 """None: it is written. Otherwise nothing of it is, and why."""

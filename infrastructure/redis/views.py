@@ -19,11 +19,11 @@ from domain.ids import CustomerId, OrderId
 from infrastructure.event_store.bounded_reads import BoundedReads
 from infrastructure.event_store.order_reader import OrderReader
 from infrastructure.gathered import Gathered
-from infrastructure.redis import layout
-from infrastructure.redis.layout import ShownDocument
+from infrastructure.redis import script_arguments, shard_keys, stored_document
 from infrastructure.redis.live_reads import LiveReads
 from infrastructure.redis.order_lists import OrderLists
 from infrastructure.redis.shard import LEAVE_PROGRESS, script
+from infrastructure.redis.stored_document import ShownDocument
 from projections.order.document import OrderDocument
 from projections.ports import (
     OrderPage,
@@ -87,7 +87,10 @@ class RedisOrderViews:
             return None
         await self._write_back(document)
         return OrderView(
-            layout.body_bytes(document), document.position, document.customer_id, "event-store"
+            stored_document.body_bytes(document),
+            document.position,
+            document.customer_id,
+            "event-store",
         )
 
     async def list(self, query: OrderQuery) -> OrderPage:
@@ -110,7 +113,7 @@ class RedisOrderViews:
                 _log.warning("redis_lost", reason=type(error).__name__)
             self._lost = True
             return None
-        return None if value is None else layout.decode_shown(value)
+        return None if value is None else stored_document.decode_shown(value)
 
     async def _caught_up(self) -> bool:
         awaited = self._catch_up_to
@@ -175,26 +178,29 @@ class RedisOrderViews:
 
     async def _written_back(self, document: OrderDocument) -> bool:
         """Try to leave a fold in every fed generation; False: look again, something has changed."""
-        partition = layout.partition_of(document.order_id, self._partitions)
+        partition = shard_keys.partition_of(document.order_id, self._partitions)
         fed = self._fed.get(partition) or (self._live.generation,)
         values = await self._live.fetch(
-            [layout.document_key(document.order_id, self._partitions, one) for one in fed]
+            [shard_keys.document_key(document.order_id, self._partitions, one) for one in fed]
         )
         changes: list[str | bytes] = []
         behind = 0
         for generation, value in zip(fed, values, strict=True):
-            old = None if value is None else layout.decode(value)
-            if old is None or (old.position, layout.is_whole(old.body)) < (document.position, True):
-                changes += layout.encode_change(generation, old, document)
+            old = None if value is None else stored_document.decode(value)
+            if old is None or (old.position, stored_document.is_whole(old.body)) < (
+                document.position,
+                True,
+            ):
+                changes += script_arguments.encode_change(generation, old, document)
                 behind += 1
         # Also with nothing to write: only the script knows whether these are all that are fed.
         steps = [text for one in fed for text in (str(one), LEAVE_PROGRESS, "")]
         outcome: Any = await self._apply(
-            keys=layout.apply_keys(partition),
-            args=[layout.encode_fed(fed), "0", str(len(fed)), *steps, str(behind), *changes],
+            keys=script_arguments.apply_keys(partition),
+            args=[shard_keys.encode_fed(fed), "0", str(len(fed)), *steps, str(behind), *changes],
         )
         if outcome[0] == b"fed":
-            self._fed[partition] = layout.decode_fed(bytes(outcome[1]))
+            self._fed[partition] = shard_keys.decode_fed(bytes(outcome[1]))
         return bool(outcome[0] == b"applied")
 
 

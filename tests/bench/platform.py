@@ -19,7 +19,7 @@ import psycopg
 import redis.asyncio
 import uvloop
 
-from infrastructure.redis import layout
+from infrastructure.redis import shard_keys
 from tests.bench.http_load import Answered, http_request
 from tests.bench.http_open import OpenLoad, open_load
 from tests.bench.http_rate import CONNECTIONS, answers_per_s, bearer, place_requests
@@ -100,7 +100,7 @@ class Load:
     async def _run(self, seconds: float) -> float:
         settings = self._platform.settings
         keys = [
-            layout.position_key(partition, layout.FIRST_GENERATION)
+            shard_keys.position_key(partition, shard_keys.FIRST_GENERATION)
             for partition in range(PARTITIONS)
         ]
         reads = 0

@@ -15,7 +15,7 @@ import psycopg
 import redis
 
 from domain.ids import OrderId
-from infrastructure.redis import layout
+from infrastructure.redis import shard_keys, stored_document
 from projections.order.document import OrderDocument
 from tests.bench.report import Bar, Row
 from tests.bench.rounds import Contender, Effort, interleave
@@ -52,7 +52,8 @@ def measure(stack: Stack, effort: Effort) -> Sequence[Row]:
     again = _ours(stack, platform.settings, done, events)(effort.seconds)
     notes = {
         "events": float(events),
-        "bytes of one document": sum(len(layout.encode(one)[0]) for one in documents) / events,
+        "bytes of one document": sum(len(stored_document.encode(one)[0]) for one in documents)
+        / events,
         "events/s when each order is folded from the log": again,
     }
     return [Row("projector", "events/s", figures, [Bar(SET, 0.5)], notes)]
@@ -72,9 +73,10 @@ def _ours(
 
 def _set(platform: Platform, documents: Sequence[OrderDocument]) -> Contender:
     keys = [
-        layout.document_key(one.order_id, PARTITIONS, layout.FIRST_GENERATION) for one in documents
+        shard_keys.document_key(one.order_id, PARTITIONS, shard_keys.FIRST_GENERATION)
+        for one in documents
     ]
-    values = [layout.encode(one)[0] for one in documents]
+    values = [stored_document.encode(one)[0] for one in documents]
 
     def run(_seconds: float) -> float:
         client = _empty(platform.settings)
@@ -101,11 +103,12 @@ def _applied(platform: Platform, order_ids: Sequence[OrderId]) -> Callable[[], i
     with psycopg.connect(platform.owner_url) as connection:
         rows = connection.execute("SELECT order_id, notification_id FROM events ORDER BY 2")
         for order_id, position in rows:
-            by_shard[layout.partition_of(order_id, PARTITIONS)].append(position)
+            by_shard[shard_keys.partition_of(order_id, PARTITIONS)].append(position)
     assert sum(map(len, by_shard.values())) == len(order_ids)
     client = redis.from_url(platform.settings["ORDERTRAIL_REDIS_URL"])
     keys = [
-        layout.position_key(partition, layout.FIRST_GENERATION) for partition in range(PARTITIONS)
+        shard_keys.position_key(partition, shard_keys.FIRST_GENERATION)
+        for partition in range(PARTITIONS)
     ]
 
     def applied() -> int:

@@ -16,7 +16,7 @@ from confluent_kafka import KafkaError, Message, Producer
 from infrastructure.event_store.recorder import EventLogRecorder, open_datastore
 from infrastructure.kafka import messages, topics
 from infrastructure.kafka.publisher import PRODUCER
-from infrastructure.redis.layout import partition_of
+from infrastructure.redis.shard_keys import partition_of
 from tests.bench.report import Bar, Row
 from tests.bench.rounds import Contender, Effort, interleave
 from tests.bench.stack import Platform, Stack

@@ -12,7 +12,7 @@ from domain.ids import CustomerId, OrderId
 from infrastructure import composition
 from infrastructure.event_store.sealing import read_master_key
 from infrastructure.event_store.store import open_event_store
-from infrastructure.redis import layout
+from infrastructure.redis import shard_keys, stored_document
 from infrastructure.redis.shard import Change, ShardWriter, Step
 from infrastructure.settings import StoreSettings
 from projections.order.document import OrderDocument
@@ -33,7 +33,7 @@ class Shown:
 
     @property
     def key(self) -> str:
-        return layout.document_key(self.order_id, PARTITIONS, layout.FIRST_GENERATION)
+        return shard_keys.document_key(self.order_id, PARTITIONS, shard_keys.FIRST_GENERATION)
 
 
 def place_orders(platform: Platform, how_many: int) -> Sequence[OrderId]:
@@ -79,13 +79,13 @@ def show_orders(platform: Platform, how_many: int) -> Sequence[Shown]:
     documents = fold_orders(platform, place_orders(platform, how_many))
     by_shard: dict[int, list[OrderDocument]] = defaultdict(list)
     for document in documents:
-        by_shard[layout.partition_of(document.order_id, PARTITIONS)].append(document)
+        by_shard[shard_keys.partition_of(document.order_id, PARTITIONS)].append(document)
     head = max(document.position for document in documents)
     client = redis.from_url(platform.settings["ORDERTRAIL_REDIS_URL"])
     for partition in range(PARTITIONS):
         writer = ShardWriter(client, partition)
         changes = [Change(None, document) for document in by_shard[partition]]
-        step = Step(layout.FIRST_GENERATION, changes, before="", after="bench 0")
+        step = Step(shard_keys.FIRST_GENERATION, changes, before="", after="bench 0")
         writer.apply([step], position=head)
     client.close()
-    return [Shown(d.order_id, d.customer_id, layout.body_bytes(d)) for d in documents]
+    return [Shown(d.order_id, d.customer_id, stored_document.body_bytes(d)) for d in documents]

@@ -11,7 +11,7 @@ import orjson
 
 from domain.ids import OrderId
 from infrastructure.local.ports import free_port
-from infrastructure.redis import layout
+from infrastructure.redis import shard_keys
 from infrastructure.redis.generations import Generations
 from tests.consistency import assert_consistent, partitions_of, redis_of
 from tests.live_platform import CLI, WITHIN_S, LivePlatform
@@ -88,7 +88,8 @@ def _broken(platform: LivePlatform, shop: Shop) -> list[str]:
         partitions = partitions_of(platform.settings)
         live = Generations(client, partitions).live()
         wrong, missing, _ = (
-            layout.document_key(OrderId(UUID(one["order_id"])), partitions, live) for one in placed
+            shard_keys.document_key(OrderId(UUID(one["order_id"])), partitions, live)
+            for one in placed
         )
         stored = client.get(wrong)
         assert isinstance(stored, bytes)

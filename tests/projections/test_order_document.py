@@ -25,7 +25,7 @@ from domain.order.events import (
     PaymentMethod,
 )
 from domain.personal import FORGOTTEN, Address, PersonalData
-from infrastructure.redis import layout
+from infrastructure.redis import script_arguments, shard_keys, stored_document
 from projections.order.body import timestamp
 from projections.order.document import GapError, OrderDocument, fold, project
 from projections.order.lists import list_name, lists_of, sort_key
@@ -117,7 +117,7 @@ def test_an_order_that_was_settled_elsewhere_is_paid() -> None:
 
 
 def test_no_document_holds_the_payment_token() -> None:
-    assert b"tok_visa" not in layout.encode(folded(RECORDED))[0]
+    assert b"tok_visa" not in stored_document.encode(folded(RECORDED))[0]
 
 
 def test_cancelled_pieces_are_counted_once() -> None:
@@ -145,7 +145,7 @@ def test_a_forgotten_order_is_the_same_bytes_whether_or_not_the_key_was_still_kn
         recorded(1, replace(event, personal=FORGOTTEN)),
         recorded(2, OrderPersonalDataForgotten(ORDER_ID)),
     ]
-    assert layout.encode(document) == layout.encode(folded(others))
+    assert stored_document.encode(document) == stored_document.encode(folded(others))
 
 
 def test_the_timeline_tells_the_story() -> None:
@@ -171,25 +171,25 @@ def test_repeats_change_nothing_and_gaps_are_noticed(order: list[int]) -> None:
             assert document is before
     if document is not None:
         known = len(document.body["timeline"])
-        assert layout.encode(document) == layout.encode(folded(RECORDED[:known]))
+        assert stored_document.encode(document) == stored_document.encode(folded(RECORDED[:known]))
 
 
 @pytest.mark.parametrize("split", [1, 2])
 def test_a_document_that_was_stored_and_read_goes_on_as_the_same_bytes(split: int) -> None:
-    stored = layout.decode(layout.encode(folded(RECORDED[:split]))[0])
-    document: OrderDocument | None = layout.to_document(stored)
+    stored = stored_document.decode(stored_document.encode(folded(RECORDED[:split]))[0])
+    document: OrderDocument | None = stored_document.to_document(stored)
     for one in RECORDED[split:]:
         document = project(document, one)
     assert document is not None
-    assert layout.encode(document) == layout.encode(folded(RECORDED))
+    assert stored_document.encode(document) == stored_document.encode(folded(RECORDED))
 
 
 def test_a_document_stays_as_it_was_when_more_is_folded_over_it() -> None:
     for known in range(1, len(RECORDED)):
         before = folded(RECORDED[:known])
-        value, _ = layout.encode(before)
+        value, _ = stored_document.encode(before)
         assert project(before, RECORDED[known]) is not before
-        assert layout.encode(before)[0] == value
+        assert stored_document.encode(before)[0] == value
 
 
 def test_no_events_are_no_document() -> None:
@@ -210,10 +210,12 @@ def test_an_order_stands_in_the_lists_that_queries_ask_for() -> None:
 
 
 def test_list_entries_that_stay_are_not_written_again_unless_asked_for() -> None:
-    stored = layout.decode(layout.encode(folded(RECORDED[:1]))[0])
+    stored = stored_document.decode(stored_document.encode(folded(RECORDED[:1]))[0])
 
     def joins_and_leaves(events: int, *, relist: bool = False) -> Sequence[str | bytes]:
-        return layout.encode_change(1, stored, folded(RECORDED[:events]), relist=relist)[6:]
+        return script_arguments.encode_change(1, stored, folded(RECORDED[:events]), relist=relist)[
+            6:
+        ]
 
     assert joins_and_leaves(2) == ["0", "0"]
     assert joins_and_leaves(2, relist=True)[0] == "6"
@@ -250,6 +252,6 @@ def test_lists_sort_by_business_time_and_then_by_id() -> None:
 
 @given(st.uuids(), st.integers(1, 64))
 def test_an_order_always_falls_into_the_same_partition(order: UUID, partitions: int) -> None:
-    partition = layout.partition_of(OrderId(order), partitions)
+    partition = shard_keys.partition_of(OrderId(order), partitions)
     assert 0 <= partition < partitions
-    assert partition == layout.partition_of(OrderId(UUID(str(order))), partitions)
+    assert partition == shard_keys.partition_of(OrderId(UUID(str(order))), partitions)

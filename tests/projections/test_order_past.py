@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from domain.order.events import OrderPersonalDataForgotten
 from domain.personal import SEALED
-from infrastructure.redis import layout
+from infrastructure.redis import stored_document
 from projections.order import history
 from projections.order.difference import Change, difference
 from projections.order.document import fold
@@ -82,11 +82,11 @@ def exact(value: Any) -> Any:
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_the_past_is_the_same_bytes_as_the_view_had_then(count: int) -> None:
     before = ALL[:count]
-    expected = layout.encode(folded(list(before)))
+    expected = stored_document.encode(folded(list(before)))
     for point in (before[-1].position, before[-1].position + 9, before[-1].recorded_at):
         document = fold_until(ALL, point)
         assert document is not None
-        assert layout.encode(document) == expected
+        assert stored_document.encode(document) == expected
 
 
 def test_before_it_was_placed_there_is_no_order() -> None:
@@ -95,7 +95,7 @@ def test_before_it_was_placed_there_is_no_order() -> None:
 
 
 def test_what_was_forgotten_is_forgotten_at_every_point_of_the_past() -> None:
-    assert b"Ada" in layout.encode(folded(list(ALL[:1])))[0]
+    assert b"Ada" in stored_document.encode(folded(list(ALL[:1])))[0]
     told = forgotten(ALL)
     for point in (ALL[0].position, ALL[1].recorded_at, None):
         document = fold_until(told, point)

@@ -15,7 +15,7 @@ from domain.envelope import Recorded
 from domain.events import DomainEvent, EventOfOrder
 from domain.order.events import HoldReason, OrderHeld, OrderPersonalDataForgotten
 from domain.personal import FORGOTTEN, free_texts, mask
-from infrastructure.redis import layout
+from infrastructure.redis import stored_document
 from projections.order.body import MOST_STEPS
 from projections.order.document import OrderDocument, fold, project
 from projections.order.history import history_page
@@ -71,7 +71,7 @@ def test_in_any_order_of_the_streams_the_document_is_as_the_api_describes_it(
     log: list[Recorded[DomainEvent]],
 ) -> None:
     for document in step_by_step(log):
-        OrderModel.model_validate_json(layout.body_bytes(document))
+        OrderModel.model_validate_json(stored_document.body_bytes(document))
 
 
 @given(LOGS, st.data())
@@ -83,12 +83,14 @@ def test_live_rebuilt_and_stored_documents_are_the_same_bytes(
     known = data.draw(st.integers(1, len(log)))
     rebuilt = fold(log[:known])
     assert rebuilt is not None
-    assert layout.encode(rebuilt) == layout.encode(live[known - 1])
-    document = layout.to_document(layout.decode(layout.encode(rebuilt)[0]))
+    assert stored_document.encode(rebuilt) == stored_document.encode(live[known - 1])
+    document = stored_document.to_document(
+        stored_document.decode(stored_document.encode(rebuilt)[0])
+    )
     for one in log[known:]:
         document = project(document, one)
     assert document is not None
-    assert layout.encode(document) == layout.encode(live[-1])
+    assert stored_document.encode(document) == stored_document.encode(live[-1])
 
 
 @given(LOGS)
@@ -115,7 +117,7 @@ def test_a_forgotten_life_is_the_same_bytes_whether_or_not_its_texts_were_still_
     live, rebuilt = fold([*log[:at], *unknown[at:]]), fold(unknown)
     assert live is not None
     assert rebuilt is not None
-    assert layout.encode(live) == layout.encode(rebuilt)
+    assert stored_document.encode(live) == stored_document.encode(rebuilt)
 
 
 @pytest.mark.parametrize("ending", list(ENDINGS))
@@ -131,7 +133,7 @@ def test_no_text_of_people_or_carriers_outlives_its_customer(ending: str) -> Non
     document, page = fold(log), history_page(forgotten(log))
     assert document is not None
     assert document.body["hold_reason"] == "[forgotten]"
-    read = str(layout.body_bytes(document)), repr(page)
+    read = str(stored_document.body_bytes(document)), repr(page)
     for text in texts:
         assert not any(f"'{text}'" in one or f'"{text}"' in one for one in read), text
         assert not any(f" {text}'" in one or f' {text}"' in one for one in read), text
@@ -144,9 +146,9 @@ def test_a_document_stays_as_it_was_when_more_is_folded_over_it(
 ) -> None:
     before: OrderDocument | None = None
     for one in log:
-        value = None if before is None else layout.encode(before)
+        value = None if before is None else stored_document.encode(before)
         after = project(before, one)
-        assert before is None or layout.encode(before) == value
+        assert before is None or stored_document.encode(before) == value
         before = after
 
 

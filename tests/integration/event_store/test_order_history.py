@@ -18,7 +18,7 @@ from domain.errors import DomainError
 from domain.ids import OrderId, Sku
 from domain.order.decisions import LineToCancel
 from infrastructure.event_store.order_history import EventStoreOrderHistory
-from infrastructure.redis import layout
+from infrastructure.redis import stored_document
 from projections.ports import OrderParkedError, TooManyFoldsError
 from tests.integration.event_store.test_event_store import (
     MASTER_KEY,
@@ -45,7 +45,7 @@ async def lived(ports: Ports, database_url: str) -> tuple[OrderId, list[bytes]]:
     def see() -> None:
         document = read.fold(placed.order_id)
         assert document is not None
-        seen.append(layout.body_bytes(document))
+        seen.append(stored_document.body_bytes(document))
 
     placed = await place_order(order(quantity=3), request("k"), ports)
     see()

@@ -30,7 +30,7 @@ from infrastructure.event_store.store import open_event_store
 from infrastructure.processes.projector import Projector
 from infrastructure.processes.relay import Relay
 from infrastructure.processes.worker import Health
-from infrastructure.redis import layout
+from infrastructure.redis import shard_keys, stored_document
 from infrastructure.redis.generations import Generations
 from infrastructure.settings import KafkaSettings, StoreSettings, ViewSettings
 
@@ -117,13 +117,13 @@ class Pipeline:
             thread.join(WAIT_S)
             assert not thread.is_alive()
 
-    def stored(self, order_id: OrderId) -> layout.StoredDocument | None:
-        partition = layout.partition_of(order_id, self.kafka.order_partitions)
+    def stored(self, order_id: OrderId) -> stored_document.StoredDocument | None:
+        partition = shard_keys.partition_of(order_id, self.kafka.order_partitions)
         return self.generations.shards[partition].read(self.generations.live(), [order_id])[
             order_id
         ]
 
-    def await_position(self, order_id: OrderId, position: int) -> layout.StoredDocument:
+    def await_position(self, order_id: OrderId, position: int) -> stored_document.StoredDocument:
         """Wait until an order's document has come as far as `position`."""
         until = time.monotonic() + WAIT_S
         while time.monotonic() < until:
@@ -136,11 +136,11 @@ class Pipeline:
     def await_complete(self, position: int) -> None:
         """Wait until every shard says that it is complete to `position`."""
         live = self.generations.live()
-        keys = [layout.position_key(p, live) for p in range(self.kafka.order_partitions)]
+        keys = [shard_keys.position_key(p, live) for p in range(self.kafka.order_partitions)]
         until = time.monotonic() + WAIT_S
         while time.monotonic() < until:
             found: Any = self.redis.mget(keys)
-            if min(map(layout.decode_position, found)) >= position:
+            if min(map(shard_keys.decode_position, found)) >= position:
                 return
             time.sleep(0.02)
         raise AssertionError(f"the views did not reach {position}; faults: {self.faults}")
@@ -153,8 +153,8 @@ class Pipeline:
             found, folded = self.stored(order_id), self.reader.fold(order_id)
             assert found is not None
             assert folded is not None
-            assert found.body == layout.body_bytes(folded)
-            assert found.header == layout.encode(folded)[1]
+            assert found.body == stored_document.body_bytes(folded)
+            assert found.header == stored_document.encode(folded)[1]
         pattern = f"*:g{self.generations.live()}:document:*"
         documents = sum(1 for _ in self.redis.scan_iter(pattern, count=1000))
         assert documents == len(ids)

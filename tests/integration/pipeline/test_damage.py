@@ -12,7 +12,7 @@ import typer
 
 from api.cli import dead_letters
 from domain.ids import OrderId
-from infrastructure.redis import layout
+from infrastructure.redis import shard_keys, stored_document
 from infrastructure.redis.dead_letters import DeadLetters
 from infrastructure.redis.refold import Refolded, refold
 from projections.ports import OrderQuery, ViewsUnavailableError
@@ -32,7 +32,7 @@ NO_BODY = [b"", b"{}", b'{"order_id":', b"null"]
 
 
 def damage(pipeline: Pipeline, order_id: object, value: bytes) -> None:
-    key = layout.document_key(order_id, pipeline.kafka.order_partitions, 1)  # type: ignore[arg-type]
+    key = shard_keys.document_key(order_id, pipeline.kafka.order_partitions, 1)  # type: ignore[arg-type]
     pipeline.redis.set(key, value)
 
 
@@ -45,7 +45,7 @@ async def test_the_next_event_of_the_order_mends_it_and_no_other_waits(
         await asyncio.to_thread(pipeline.await_complete, placed.position)
         damage(pipeline, placed.order_id, value)
         for partition in range(pipeline.kafka.order_partitions):
-            pipeline.redis.set(layout.position_key(partition, 1), value)
+            pipeline.redis.set(shard_keys.position_key(partition, 1), value)
         await pipeline.cancel(placed.order_id)
         last = await pipeline.place(1)
         await asyncio.to_thread(pipeline.await_complete, last.position)
@@ -59,7 +59,7 @@ async def test_a_reader_gets_the_fold_and_leaves_it_there(pipeline: Pipeline, va
         await asyncio.to_thread(pipeline.await_complete, placed.position)
     whole = pipeline.stored(placed.order_id)
     assert whole is not None
-    head, _, _ = layout.encode_stored(whole).partition(b"\n")
+    head, _, _ = stored_document.encode_stored(whole).partition(b"\n")
     damage(pipeline, placed.order_id, head * value.startswith(b"\n") + value)
     async with redis.asyncio.from_url(pipeline.redis_url, protocol=3) as client:
         views = make_views(pipeline, client)
@@ -78,7 +78,7 @@ async def test_a_body_that_is_no_document_does_not_park_the_order_at_its_next_ev
         placed = [await pipeline.place(number) for number in range(len(bodies))]
         await asyncio.to_thread(pipeline.await_complete, placed[-1].position)
         for one, body in zip(placed, bodies, strict=True):
-            key = layout.document_key(one.order_id, pipeline.kafka.order_partitions, 1)
+            key = shard_keys.document_key(one.order_id, pipeline.kafka.order_partitions, 1)
             value: Any = pipeline.redis.get(key)
             pipeline.redis.set(key, value.split(b"\n")[0] + b"\n" + body)
             last = await pipeline.cancel(one.order_id)
@@ -93,7 +93,7 @@ async def test_a_list_leaves_them_out_and_goes_on_behind_them(pipeline: Pipeline
         placed = [await pipeline.place(number) for number in range(2 * len(values))]
         await asyncio.to_thread(pipeline.await_complete, placed[-1].position)
     for one, value in zip(placed[::2], values, strict=True):
-        key = layout.document_key(one.order_id, pipeline.kafka.order_partitions, 1)
+        key = shard_keys.document_key(one.order_id, pipeline.kafka.order_partitions, 1)
         stored: Any = pipeline.redis.get(key)
         header = stored.split(b"\n")[0] if value.startswith(b"\n") else b""
         pipeline.redis.set(key, header + value)
@@ -112,7 +112,7 @@ async def test_a_position_that_only_looks_like_a_number_holds_up_nobody(
     with pipeline.relay(), pipeline.projector():
         placed = await pipeline.place(0)
         await asyncio.to_thread(pipeline.await_complete, placed.position)
-        key = layout.document_key(placed.order_id, pipeline.kafka.order_partitions, 1)
+        key = shard_keys.document_key(placed.order_id, pipeline.kafka.order_partitions, 1)
         value: Any = pipeline.redis.get(key)
         pipeline.redis.set(key, value[:1] + digit + value[2:])
         cancelled = await pipeline.cancel(placed.order_id)
@@ -132,7 +132,7 @@ async def test_one_order_is_folded_anew_over_it(pipeline: Pipeline) -> None:
         placed = await pipeline.place(0)
         await asyncio.to_thread(pipeline.await_complete, placed.position)
     damage(pipeline, placed.order_id, b"garbage")
-    partition = layout.partition_of(placed.order_id, pipeline.kafka.order_partitions)
+    partition = shard_keys.partition_of(placed.order_id, pipeline.kafka.order_partitions)
     shard = pipeline.generations.shards[partition]
     assert refold(pipeline.reader, shard, placed.order_id) is Refolded.DIFFERENT
     assert pipeline.assert_views_equal_folds() == 1
@@ -143,10 +143,12 @@ async def test_one_order_that_is_further_than_the_log_is_folded_anew(pipeline: P
     with pipeline.relay(), pipeline.projector():
         placed = await pipeline.place(0)
         await asyncio.to_thread(pipeline.await_complete, placed.position)
-    partition = layout.partition_of(placed.order_id, pipeline.kafka.order_partitions)
-    key = layout.document_key(placed.order_id, pipeline.kafka.order_partitions, 1)
+    partition = shard_keys.partition_of(placed.order_id, pipeline.kafka.order_partitions)
+    key = shard_keys.document_key(placed.order_id, pipeline.kafka.order_partitions, 1)
     value: Any = pipeline.redis.get(key)
-    pipeline.redis.set(key, b"9".zfill(layout.POSITION_DIGITS) + value[layout.POSITION_DIGITS :])
+    pipeline.redis.set(
+        key, b"9".zfill(stored_document.POSITION_DIGITS) + value[stored_document.POSITION_DIGITS :]
+    )
     shard = pipeline.generations.shards[partition]
     assert refold(pipeline.reader, shard, placed.order_id) is Refolded.DIFFERENT
     assert pipeline.redis.get(key) == value
@@ -159,8 +161,8 @@ async def test_a_list_entry_that_was_lost_is_there_again_after_one_order_is_fold
     with pipeline.relay(), pipeline.projector():
         placed = await pipeline.place(0)
         await asyncio.to_thread(pipeline.await_complete, placed.position)
-    partition = layout.partition_of(placed.order_id, pipeline.kafka.order_partitions)
-    key = layout.list_key(partition, 1, "all")
+    partition = shard_keys.partition_of(placed.order_id, pipeline.kafka.order_partitions)
+    key = shard_keys.list_key(partition, 1, "all")
     assert pipeline.redis.delete(key) == 1
     if another is not None:
         pipeline.redis.set(key, another)
@@ -174,14 +176,14 @@ async def test_keys_of_another_type_are_mended_and_stop_nobody(pipeline: Pipelin
     with pipeline.relay(), pipeline.projector():
         placed = await pipeline.place(0)
         await asyncio.to_thread(pipeline.await_complete, placed.position)
-        partition = layout.partition_of(placed.order_id, pipeline.kafka.order_partitions)
-        document = layout.document_key(placed.order_id, pipeline.kafka.order_partitions, 1)
+        partition = shard_keys.partition_of(placed.order_id, pipeline.kafka.order_partitions)
+        document = shard_keys.document_key(placed.order_id, pipeline.kafka.order_partitions, 1)
         pipeline.redis.delete(document)
         pipeline.redis.hset(document, "what", "ever")
         for name in ("all", "status:pending"):
-            pipeline.redis.set(layout.list_key(partition, 1, name), "whatever")
-        pipeline.redis.rpush(layout.parked_key(partition, 1), "whatever")
-        position = layout.position_key(partition, 1)
+            pipeline.redis.set(shard_keys.list_key(partition, 1, name), "whatever")
+        pipeline.redis.rpush(shard_keys.parked_key(partition, 1), "whatever")
+        position = shard_keys.position_key(partition, 1)
         pipeline.redis.delete(position)
         pipeline.redis.rpush(position, "whatever")
         cancelled = await pipeline.cancel(placed.order_id)
@@ -196,26 +198,26 @@ async def test_where_nobody_can_tell_what_is_read_single_reads_come_from_the_log
     with pipeline.relay(), pipeline.projector():
         placed = await pipeline.place(0)
         await asyncio.to_thread(pipeline.await_complete, placed.position)
-    pipeline.redis.set(layout.LIVE_GENERATION, pointer)
+    pipeline.redis.set(shard_keys.LIVE_GENERATION, pointer)
     async with redis.asyncio.from_url(pipeline.redis_url, protocol=3) as client:
         views = make_views(pipeline, client)
         found = await views.find(placed.order_id, owner=None, min_position=0, wait_s=0)
         assert found is not None
         assert found.source == "event-store"
-        with pytest.raises(ViewsUnavailableError, match=layout.LIVE_GENERATION):
+        with pytest.raises(ViewsUnavailableError, match=shard_keys.LIVE_GENERATION):
             await views.list(OrderQuery(None, None, None, 10, None))
         with pytest.raises(redis.RedisError):
             pipeline.generations.live()
-        pipeline.redis.delete(layout.LIVE_GENERATION)
+        pipeline.redis.delete(shard_keys.LIVE_GENERATION)
         assert len((await views.list(OrderQuery(None, None, None, 10, None))).bodies) == 1
 
 
 async def test_a_pointer_of_another_type_is_as_good_as_none(pipeline: Pipeline) -> None:
-    pipeline.redis.rpush(layout.LIVE_GENERATION, "whatever")
+    pipeline.redis.rpush(shard_keys.LIVE_GENERATION, "whatever")
     with pipeline.relay(), pipeline.projector():
         placed = await pipeline.place(0)
         await asyncio.to_thread(pipeline.await_complete, placed.position)
-    assert pipeline.generations.live() == layout.FIRST_GENERATION
+    assert pipeline.generations.live() == shard_keys.FIRST_GENERATION
     pipeline.generations.flip(before=1, after=2)
     assert pipeline.generations.live() == 2
 
@@ -223,7 +225,7 @@ async def test_a_pointer_of_another_type_is_as_good_as_none(pipeline: Pipeline) 
 async def test_notes_that_nobody_can_read_stop_no_list_of_dead_letters(pipeline: Pipeline) -> None:
     order_id = OrderId(uuid4())
     notes: dict[str | bytes, str] = {"no order": "{}", b"\xff": "{}", str(order_id): "no note"}
-    pipeline.redis.hset(layout.parked_key(0, 1), mapping=notes)  # type: ignore[arg-type]
+    pipeline.redis.hset(shard_keys.parked_key(0, 1), mapping=notes)  # type: ignore[arg-type]
     [found] = DeadLetters(pipeline.redis, pipeline.kafka.order_partitions).all()
     assert found.order_id == order_id
 
@@ -232,10 +234,10 @@ async def test_a_note_on_an_order_that_the_log_does_not_have_is_told_for_what_it
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     unknown, placed = OrderId(uuid4()), await pipeline.place(0)
-    note = layout.encode_note(layout.ParkedNote(1, "order.eaten.v1", "why"))
+    note = stored_document.encode_note(stored_document.ParkedNote(1, "order.eaten.v1", "why"))
     for order_id in (unknown, placed.order_id):
-        partition = layout.partition_of(order_id, pipeline.kafka.order_partitions)
-        pipeline.redis.hset(layout.parked_key(partition, 1), str(order_id), note)
+        partition = shard_keys.partition_of(order_id, pipeline.kafka.order_partitions)
+        pipeline.redis.hset(shard_keys.parked_key(partition, 1), str(order_id), note)
     letters = DeadLetters(pipeline.redis, pipeline.kafka.order_partitions)
     monkeypatch.setattr(dead_letters, "_dead_letters", lambda: letters)
     monkeypatch.setattr(dead_letters, "_reader", lambda: pipeline.reader)
@@ -256,11 +258,11 @@ async def test_a_shard_whose_own_keys_are_damaged_goes_on(
     with pipeline.relay(), pipeline.projector():
         placed = await pipeline.place(0)
         await asyncio.to_thread(pipeline.await_complete, placed.position)
-        partition = layout.partition_of(placed.order_id, pipeline.kafka.order_partitions)
+        partition = shard_keys.partition_of(placed.order_id, pipeline.kafka.order_partitions)
         for key in (
-            layout.fed_key(partition),
-            layout.progress_key(partition, 1),
-            layout.position_key(partition, 1),
+            shard_keys.fed_key(partition),
+            shard_keys.progress_key(partition, 1),
+            shard_keys.position_key(partition, 1),
         ):
             pipeline.redis.delete(key)
             if value is None:
@@ -295,16 +297,16 @@ async def test_only_the_one_way_to_write_what_is_fed_counts_and_the_shard_goes_o
     with pipeline.relay(), pipeline.projector():
         for number, value in enumerate(NOT_CANONICAL):
             placed = await pipeline.place(number)
-            partition = layout.partition_of(placed.order_id, pipeline.kafka.order_partitions)
-            pipeline.redis.set(layout.fed_key(partition), value)
+            partition = shard_keys.partition_of(placed.order_id, pipeline.kafka.order_partitions)
+            pipeline.redis.set(shard_keys.fed_key(partition), value)
             cancelled = await pipeline.cancel(placed.order_id)
             await asyncio.to_thread(pipeline.await_complete, cancelled.position)
     shard = pipeline.generations.shards[0]
     for value in NOT_CANONICAL:
-        pipeline.redis.set(layout.fed_key(0), value)
+        pipeline.redis.set(shard_keys.fed_key(0), value)
         assert shard.fed() == (1,)
         shard.join(2)
         assert shard.fed() == (1, 2)
         shard.leave(2)
-        assert pipeline.redis.get(layout.fed_key(0)) == b"1"
+        assert pipeline.redis.get(shard_keys.fed_key(0)) == b"1"
     assert pipeline.assert_views_equal_folds() == len(NOT_CANONICAL)

@@ -25,7 +25,7 @@ from infrastructure.event_store.forgetting import Told, tell_orders
 from infrastructure.event_store.mapper import LogEntry
 from infrastructure.event_store.order_reader import UnreadableEventError
 from infrastructure.event_store.recorder import read_log
-from infrastructure.redis import forgetting, layout
+from infrastructure.redis import forgetting, shard_keys, stored_document
 from infrastructure.redis.generations import Generations
 from infrastructure.redis.shard import (
     Change,
@@ -118,15 +118,15 @@ def frozen(pipeline: Pipeline, order_id: OrderId) -> Parking:
     assert isinstance(error, UnreadableEventError)
     stale = Parking.of(order_id, pipeline.stored(order_id), error)
     assert stale.before is not None
-    assert SECRET in layout.body_bytes(stale.before)
+    assert SECRET in stored_document.body_bytes(stale.before)
     return stale
 
 
 def assert_moved(pipeline: Pipeline, stale: Parking) -> None:
     """See that they can't write it any more."""
-    writer = ShardWriter(pipeline.redis, layout.partition_of(stale.order_id, 6))
+    writer = ShardWriter(pipeline.redis, shard_keys.partition_of(stale.order_id, 6))
     with pytest.raises(DocumentMovedError):
-        writer.apply([Step(layout.FIRST_GENERATION, [stale])])
+        writer.apply([Step(shard_keys.FIRST_GENERATION, [stale])])
 
 
 async def test_a_forgotten_customer_is_shown_nowhere_and_everybody_else_is(
@@ -193,7 +193,7 @@ async def test_what_a_killed_rebuild_has_built_shows_a_forgotten_customer_no_mor
     document = pipeline.reader.fold(placed.order_id)
     assert document is not None
     shards = pipeline.generations.shards
-    shard = shards[layout.partition_of(placed.order_id, len(shards))]
+    shard = shards[shard_keys.partition_of(placed.order_id, len(shards))]
     shard.apply_unfed(Step(UNFED, [Change(None, document)]), position=1)
     await finish(pipeline, delete_key(pipeline))
 
@@ -221,7 +221,7 @@ async def test_a_process_that_still_has_the_key_shows_and_seals_nothing_with_it(
     assert (told.items[1].actor.role, told.items[1].actor.subject) == ("operator", "me")
     document = pipeline.reader.fold(first.order_id)
     assert document is not None
-    assert SECRET not in layout.body_bytes(document)
+    assert SECRET not in stored_document.body_bytes(document)
 
     for _ in range(2):  # with the key still cached, and with its deletion known
         with pytest.raises(DomainError) as refused:
@@ -340,7 +340,9 @@ async def test_a_copy_under_another_key_is_found(pipeline: Pipeline) -> None:
     with pipeline.relay(), pipeline.projector():
         one = await place(pipeline, key="k1")
         await asyncio.to_thread(pipeline.await_complete, one.position)
-    value: Any = pipeline.redis.get(layout.document_key(one.order_id, 6, layout.FIRST_GENERATION))
+    value: Any = pipeline.redis.get(
+        shard_keys.document_key(one.order_id, 6, shard_keys.FIRST_GENERATION)
+    )
     orders = delete_key(pipeline)
     await finish(pipeline, orders)
     pipeline.redis.set(f"another:document:{one.order_id}", value)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from domain.ids import CustomerId
-from infrastructure.redis import forgetting, layout
+from infrastructure.redis import forgetting, shard_keys, stored_document
 from infrastructure.redis.shard import ShardWriter
 from tests.integration.pipeline.conftest import Pipeline
 from tests.integration.pipeline.test_dead_letters import dead_letters, poisoned
@@ -26,7 +26,7 @@ def _garbled(value: bytes) -> bytes:
 
 
 def _without_a_header(value: bytes) -> bytes:
-    return value[: layout.POSITION_DIGITS] + value.partition(b"\n")[2]
+    return value[: stored_document.POSITION_DIGITS] + value.partition(b"\n")[2]
 
 
 def _of_another_shape(value: bytes) -> bytes:
@@ -42,10 +42,10 @@ async def test_copies_are_cleared_wherever_they_lie_and_whatever_they_have_becom
         one = await place(pipeline, key="k1")
         other = await place(pipeline, CustomerId("c-ada"), key="k2", name="Ada Byron")
         await asyncio.to_thread(pipeline.await_complete, other.position)
-    own = layout.partition_of(one.order_id, 6)
+    own = shard_keys.partition_of(one.order_id, 6)
     elsewhere = ShardWriter(pipeline.redis, (own + 1) % 6)
-    places = [(ShardWriter(pipeline.redis, own), n) for n in (layout.FIRST_GENERATION, UNFED)]
-    places += [(elsewhere, layout.FIRST_GENERATION), (elsewhere, UNFED)]
+    places = [(ShardWriter(pipeline.redis, own), n) for n in (shard_keys.FIRST_GENERATION, UNFED)]
+    places += [(elsewhere, shard_keys.FIRST_GENERATION), (elsewhere, UNFED)]
     keys = [key for shard, n in places for key in shard.keys(n, [one.order_id])]
     value: Any = pipeline.redis.get(keys[0])
     for key in keys:
@@ -65,9 +65,9 @@ async def test_a_key_of_another_type_is_none_of_ours_and_goes(pipeline: Pipeline
     with pipeline.relay(), pipeline.projector():
         one = await place(pipeline, key="k1")
         await asyncio.to_thread(pipeline.await_complete, one.position)
-    own = layout.partition_of(one.order_id, 6)
+    own = shard_keys.partition_of(one.order_id, 6)
     shards = [ShardWriter(pipeline.redis, n % 6) for n in (own, own + 1)]
-    keys = [shard.keys(layout.FIRST_GENERATION, [one.order_id])[0] for shard in shards]
+    keys = [shard.keys(shard_keys.FIRST_GENERATION, [one.order_id])[0] for shard in shards]
     for key in keys:
         pipeline.redis.delete(key)
         pipeline.redis.hset(key, "name", SECRET)
@@ -89,7 +89,7 @@ async def test_the_damaged_document_of_a_parked_order_goes_and_its_note_stays(
         with pipeline.relay(), pipeline.projector():
             await asyncio.to_thread(pipeline.await_complete, 2)
         [before] = dead_letters(pipeline).all()
-        key = layout.document_key(bad.order_id, 6, layout.FIRST_GENERATION)
+        key = shard_keys.document_key(bad.order_id, 6, shard_keys.FIRST_GENERATION)
         value: Any = pipeline.redis.get(key)
         pipeline.redis.set(key, _garbled(bytes(value)))
         await finish(pipeline, delete_key(pipeline))

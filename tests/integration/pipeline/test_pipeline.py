@@ -7,7 +7,7 @@ import pytest
 
 from infrastructure.kafka import topics
 from infrastructure.processes import relay
-from infrastructure.redis import layout
+from infrastructure.redis import shard_keys
 from infrastructure.redis.shard import Change, ShardWriter, Step
 
 from .conftest import Pipeline
@@ -130,8 +130,10 @@ async def test_a_gap_is_closed_from_the_event_store(pipeline: Pipeline) -> None:
     with pipeline.relay(), pipeline.projector():
         placed = await pipeline.place(1)
         await asyncio.to_thread(pipeline.await_complete, placed.position)
-        partition = layout.partition_of(placed.order_id, pipeline.kafka.order_partitions)
-        pipeline.redis.delete(f"{layout.generation_prefix(partition, 1)}document:{placed.order_id}")
+        partition = shard_keys.partition_of(placed.order_id, pipeline.kafka.order_partitions)
+        pipeline.redis.delete(
+            f"{shard_keys.generation_prefix(partition, 1)}document:{placed.order_id}"
+        )
         cancelled = await pipeline.cancel(placed.order_id)
         await asyncio.to_thread(pipeline.await_position, placed.order_id, cancelled.position)
 
@@ -142,7 +144,7 @@ async def test_a_document_written_back_by_a_reader_is_taken_up(pipeline: Pipelin
     placed = await pipeline.place(1)
     folded = pipeline.reader.fold(placed.order_id)
     assert folded is not None
-    partition = layout.partition_of(placed.order_id, pipeline.kafka.order_partitions)
+    partition = shard_keys.partition_of(placed.order_id, pipeline.kafka.order_partitions)
     ShardWriter(pipeline.redis, partition).apply([Step(1, [Change(None, folded)])])
     with pipeline.relay(), pipeline.projector():
         last = (await pipeline.cancel(placed.order_id)).position
@@ -165,4 +167,4 @@ async def test_every_order_stands_in_its_lists_and_only_there(pipeline: Pipeline
 
 def _listed(pipeline: Pipeline, name: str) -> int:
     partitions = range(pipeline.kafka.order_partitions)
-    return sum(int(pipeline.redis.zcard(layout.list_key(p, 1, name))) for p in partitions)
+    return sum(int(pipeline.redis.zcard(shard_keys.list_key(p, 1, name))) for p in partitions)

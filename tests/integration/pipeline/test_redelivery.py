@@ -9,7 +9,7 @@ from confluent_kafka import ConsumerGroupTopicPartitions, Producer, TopicPartiti
 
 from infrastructure.event_store.mapper import LogEntry
 from infrastructure.kafka import messages, topics
-from infrastructure.redis.layout import partition_of
+from infrastructure.redis.shard_keys import partition_of
 
 from .conftest import Pipeline
 from .test_pipeline import place_some

@@ -21,7 +21,7 @@ from infrastructure.local.redis import RedisServer
 from infrastructure.rebuild import lifecycle
 from infrastructure.rebuild.run import Rebuild
 from infrastructure.rebuild.workers import Workers
-from infrastructure.redis import layout
+from infrastructure.redis import shard_keys, stored_document
 from infrastructure.redis.views import RedisOrderViews
 from infrastructure.settings import Settings, ViewSettings
 from projections.ports import OrderQuery
@@ -89,8 +89,8 @@ async def test_the_views_work_on_a_cluster(pipeline: Pipeline, cluster_url: str)
         stored, folded = on_cluster.stored(answer.order_id), on_cluster.reader.fold(answer.order_id)
         assert stored is not None
         assert folded is not None
-        assert stored.body == layout.body_bytes(folded)
-    slots = {key_slot(layout.prefix(p).encode()) * 3 // SLOTS for p in range(6)}
+        assert stored.body == stored_document.body_bytes(folded)
+    slots = {key_slot(shard_keys.prefix(p).encode()) * 3 // SLOTS for p in range(6)}
     assert slots == {0, 1, 2}, "the shards should lie on all three nodes"
 
     async with composition.async_redis_client(settings, timeout_s=5.0) as reading:
@@ -102,7 +102,7 @@ async def test_the_views_work_on_a_cluster(pipeline: Pipeline, cluster_url: str)
         assert (view.source, view.position) == ("redis", cancelled.position)
         page = await views.list(OrderQuery(None, "pending", None, 100, None))
         assert len(page.bodies) == 59
-        client.delete(layout.document_key(answers[1].order_id, 6, 1))
+        client.delete(shard_keys.document_key(answers[1].order_id, 6, 1))
         view = await views.find(answers[1].order_id, owner=None, min_position=0, wait_s=0)
         assert view is not None
         assert view.source == "event-store"
@@ -139,7 +139,7 @@ async def test_a_rebuild_works_on_a_cluster(pipeline: Pipeline, cluster_url: str
 
 def _await_complete(pipeline: Pipeline, position: int) -> None:
     until = time.monotonic() + FORMS_WITHIN_S
-    keys = [layout.position_key(p, 1) for p in range(6)]
+    keys = [shard_keys.position_key(p, 1) for p in range(6)]
     while min(int(pipeline.redis.get(key) or 0) for key in keys) < position:
         assert time.monotonic() < until, pipeline.faults
         time.sleep(0.05)

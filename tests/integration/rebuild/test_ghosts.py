@@ -9,7 +9,7 @@ import pytest
 from domain.ids import OrderId
 from infrastructure.rebuild.catch_up import StalledError
 from infrastructure.rebuild.run import ChangedError
-from infrastructure.redis import layout
+from infrastructure.redis import shard_keys, stored_document
 from infrastructure.redis.refold import Refolded, refold, remove_misplaced
 from infrastructure.redis.shard import DocumentMovedError
 from tests.integration.pipeline.conftest import Pipeline
@@ -21,23 +21,23 @@ PARTITIONS = 6
 
 def haunt(pipeline: Pipeline, of: OrderId, generation: int, *, own_lists: bool = True) -> OrderId:
     """Put a document of an order that never was into the shard of one that is; give its id."""
-    partition = layout.partition_of(of, PARTITIONS)
+    partition = shard_keys.partition_of(of, PARTITIONS)
     others = (OrderId(UUID(int=of.int ^ n)) for n in range(1, 1_000))
-    ghost = next(one for one in others if layout.partition_of(one, PARTITIONS) == partition)
-    value: Any = pipeline.redis.get(layout.document_key(of, PARTITIONS, generation))
+    ghost = next(one for one in others if shard_keys.partition_of(one, PARTITIONS) == partition)
+    value: Any = pipeline.redis.get(shard_keys.document_key(of, PARTITIONS, generation))
     if own_lists:
         value = value.replace(str(of).encode(), str(ghost).encode())
-    pipeline.redis.set(layout.document_key(ghost, PARTITIONS, generation), value)
-    header = layout.decode(value).header
+    pipeline.redis.set(shard_keys.document_key(ghost, PARTITIONS, generation), value)
+    header = stored_document.decode(value).header
     if own_lists:
         for name in header.lists:
-            key = layout.list_key(partition, generation, name)
+            key = shard_keys.list_key(partition, generation, name)
             pipeline.redis.zadd(key, {header.sort_key: 0})
     return ghost
 
 
 def fold_anew(pipeline: Pipeline, order_id: OrderId) -> Refolded:
-    shard = pipeline.generations.shards[layout.partition_of(order_id, PARTITIONS)]
+    shard = pipeline.generations.shards[shard_keys.partition_of(order_id, PARTITIONS)]
     return refold(pipeline.reader, shard, order_id)
 
 
@@ -75,7 +75,7 @@ async def test_removing_one_takes_nothing_of_another_order_that_its_header_names
 async def test_a_document_under_no_orders_id_is_named(pipeline: Pipeline, name: str) -> None:
     with pipeline.relay(), pipeline.projector():
         await place_some(pipeline, 3)
-    pipeline.redis.set(f"{layout.generation_prefix(2, 1)}document:{name}", b"whatever")
+    pipeline.redis.set(f"{shard_keys.generation_prefix(2, 1)}document:{name}", b"whatever")
     named = f"{name!r} has a document, and is no order's id"
     assert await asyncio.to_thread(verify, pipeline) == [named]
 
@@ -84,11 +84,11 @@ async def test_what_is_of_another_type_is_named_and_stops_no_rebuild(pipeline: P
     with pipeline.relay(), pipeline.projector():
         answers = await place_some(pipeline, 3)
         order_id = answers[0].order_id
-        partition = layout.partition_of(order_id, PARTITIONS)
-        document = layout.document_key(order_id, PARTITIONS, 1)
+        partition = shard_keys.partition_of(order_id, PARTITIONS)
+        document = shard_keys.document_key(order_id, PARTITIONS, 1)
         pipeline.redis.delete(document)
         pipeline.redis.hset(document, "what", "ever")
-        pipeline.redis.set(layout.list_key(partition, 1, "all"), "whatever")
+        pipeline.redis.set(shard_keys.list_key(partition, 1, "all"), "whatever")
         found = await asyncio.to_thread(verify, pipeline)
         assert f"{order_id}: the document is missing" in found
         assert "(what is no list) stands in the list all without reason" in found
@@ -110,7 +110,7 @@ async def test_a_list_entry_in_another_place_is_named_and_put_back(
     monkeypatch.setattr("infrastructure.rebuild.strays.AT_A_TIME", 2)
     with pipeline.relay(), pipeline.projector():
         await place_some(pipeline, 2 * PARTITIONS + 1)
-    lists = [layout.list_key(partition, 1, "all") for partition in range(PARTITIONS)]
+    lists = [shard_keys.list_key(partition, 1, "all") for partition in range(PARTITIONS)]
     longest = max(lists, key=pipeline.redis.zcard)
     newest: Any = pipeline.redis.zrange(longest, -1, -1)
     order_id = OrderId(UUID(newest[0][-36:].decode()))
@@ -129,8 +129,10 @@ async def test_a_list_entry_in_another_place_is_named_and_put_back(
 async def test_what_is_not_even_text_is_named(pipeline: Pipeline) -> None:
     with pipeline.relay(), pipeline.projector():
         await place_some(pipeline, 3)
-    pipeline.redis.set(f"{layout.generation_prefix(2, 1)}document:".encode() + b"\xff", b"whatever")
-    pipeline.redis.zadd(layout.list_key(3, 1, "all"), {b"\xff\xfe": 0})
+    pipeline.redis.set(
+        f"{shard_keys.generation_prefix(2, 1)}document:".encode() + b"\xff", b"whatever"
+    )
+    pipeline.redis.zadd(shard_keys.list_key(3, 1, "all"), {b"\xff\xfe": 0})
     assert sorted(await asyncio.to_thread(verify, pipeline)) == [
         r"'\\xff' has a document, and is no order's id",
         r"\xff\xfe stands in the list all without reason",
@@ -141,9 +143,9 @@ async def test_a_document_in_the_wrong_shard_is_named_and_removed(pipeline: Pipe
     with pipeline.relay(), pipeline.projector():
         answers = await place_some(pipeline, 3)
     order_id = answers[0].order_id
-    value: Any = pipeline.redis.get(layout.document_key(order_id, PARTITIONS, 1))
-    wrong = (layout.partition_of(order_id, PARTITIONS) + 1) % PARTITIONS
-    pipeline.redis.set(f"{layout.generation_prefix(wrong, 1)}document:{order_id}", value)
+    value: Any = pipeline.redis.get(shard_keys.document_key(order_id, PARTITIONS, 1))
+    wrong = (shard_keys.partition_of(order_id, PARTITIONS) + 1) % PARTITIONS
+    pipeline.redis.set(f"{shard_keys.generation_prefix(wrong, 1)}document:{order_id}", value)
     named = f"{order_id}: is in shard {wrong}, where nobody looks for it"
     assert await asyncio.to_thread(verify, pipeline) == [named]
 
@@ -190,12 +192,14 @@ async def test_a_document_that_changes_meanwhile_is_not_removed(pipeline: Pipeli
     with pipeline.relay(), pipeline.projector():
         answers = await place_some(pipeline, 3)
     ghost = haunt(pipeline, answers[1].order_id, 1)
-    shard = pipeline.generations.shards[layout.partition_of(ghost, PARTITIONS)]
+    shard = pipeline.generations.shards[shard_keys.partition_of(ghost, PARTITIONS)]
     read = shard.read(1, [ghost])[ghost]
     assert read is not None
-    key = layout.document_key(ghost, PARTITIONS, 1)
+    key = shard_keys.document_key(ghost, PARTITIONS, 1)
     value: Any = pipeline.redis.get(key)
-    pipeline.redis.set(key, b"9" * layout.POSITION_DIGITS + value[layout.POSITION_DIGITS :])
+    pipeline.redis.set(
+        key, b"9" * stored_document.POSITION_DIGITS + value[stored_document.POSITION_DIGITS :]
+    )
     with pytest.raises(DocumentMovedError):
         shard.remove(1, ghost, read)
     assert pipeline.redis.exists(key)

@@ -7,7 +7,7 @@ import pytest
 import typer
 
 from api.cli.rebuilding import rebuild
-from infrastructure.redis import layout
+from infrastructure.redis import shard_keys
 from infrastructure.redis.generations import LedgerUnreadableError
 from tests.integration.pipeline.conftest import Pipeline
 from tests.integration.rebuild.conftest import rebuilding
@@ -28,11 +28,11 @@ MODES = ["resume", "rollback", "drop_previous", "abort", "dry_run"]
 
 
 def spoil(pipeline: Pipeline, value: str | bytes | None) -> None:
-    pipeline.redis.delete(layout.GENERATIONS)
+    pipeline.redis.delete(shard_keys.GENERATIONS)
     if value is None:
-        pipeline.redis.hset(layout.GENERATIONS, "a", "b")
+        pipeline.redis.hset(shard_keys.GENERATIONS, "a", "b")
     else:
-        pipeline.redis.set(layout.GENERATIONS, value)
+        pipeline.redis.set(shard_keys.GENERATIONS, value)
 
 
 async def test_the_commands_end_with_a_plain_message_and_change_nothing(
@@ -46,7 +46,7 @@ async def test_the_commands_end_with_a_plain_message_and_change_nothing(
     asked: list[dict[str, bool]] = [{}, *({mode: True} for mode in MODES)]
     for value, options in product(NO_LEDGERS, asked):
         spoil(pipeline, value)
-        before = pipeline.redis.dump(layout.GENERATIONS)
+        before = pipeline.redis.dump(shard_keys.GENERATIONS)
         with pytest.raises(typer.Exit) as ended:
             await asyncio.to_thread(rebuild, **options)  # type: ignore[arg-type]
         told = capsys.readouterr().err
@@ -54,7 +54,7 @@ async def test_the_commands_end_with_a_plain_message_and_change_nothing(
         assert told.startswith("order:generations holds ")
         assert "`DEL order:generations`" in told
         assert "goes on with it" not in told
-        assert pipeline.redis.dump(layout.GENERATIONS) == before
+        assert pipeline.redis.dump(shard_keys.GENERATIONS) == before
     rebuild(order=str(placed.order_id))  # which doesn't ask for it
     assert pipeline.generations.fed() == {1}
 
@@ -78,7 +78,7 @@ async def test_without_it_the_next_rebuild_drops_what_an_unfinished_one_has_left
         spoil(pipeline, "abc")
         with pytest.raises(LedgerUnreadableError):
             await run(pipeline)
-        pipeline.redis.delete(layout.GENERATIONS)
+        pipeline.redis.delete(shard_keys.GENERATIONS)
         await run(pipeline)
         assert pipeline.generations.live() == 3
         assert pipeline.generations.fed() == {2, 3}

@@ -12,9 +12,9 @@ from domain.ids import OrderId
 from domain.payment.events import PaymentAuthorized
 from infrastructure.rebuild import check, lifecycle
 from infrastructure.rebuild.log import opened
-from infrastructure.redis import layout
-from infrastructure.redis.layout import StoredDocument
+from infrastructure.redis import shard_keys
 from infrastructure.redis.refold import Refolded
+from infrastructure.redis.stored_document import StoredDocument
 from projections.order import payment
 from tests.integration.pipeline.conftest import Pipeline
 from tests.integration.pipeline.test_dead_letters import authorize, dead_letters, poisoned
@@ -40,7 +40,7 @@ def unable_to_show_payments() -> Iterator[None]:
 
 
 def stored(pipeline: Pipeline, order_id: OrderId, generation: int) -> StoredDocument:
-    shard = pipeline.generations.shards[layout.partition_of(order_id, 6)]
+    shard = pipeline.generations.shards[shard_keys.partition_of(order_id, 6)]
     found = shard.read(generation, [order_id])[order_id]
     assert found is not None
     return found
@@ -96,7 +96,7 @@ async def test_a_parked_order_that_is_gone_or_altered_is_named_and_mended(
         last = await authorize(pipeline, bad)
         await asyncio.to_thread(pipeline.await_complete, last.position)
         assert await asyncio.to_thread(verify, pipeline) == []
-        key = layout.document_key(bad, 6, 1)
+        key = shard_keys.document_key(bad, 6, 1)
         value: Any = pipeline.redis.get(key)
 
         pipeline.redis.set(key, value.replace(b'"total_minor":510', b'"total_minor":999'))
@@ -105,7 +105,7 @@ async def test_a_parked_order_that_is_gone_or_altered_is_named_and_mended(
 
         assert fold_anew(pipeline, bad) is Refolded.PARKED
         assert pipeline.redis.get(key) == value
-        in_list = layout.list_key(layout.partition_of(bad, 6), 1, "all")
+        in_list = shard_keys.list_key(shard_keys.partition_of(bad, 6), 1, "all")
         pipeline.redis.zrem(in_list, stored(pipeline, bad, 1).header.sort_key)
         assert await asyncio.to_thread(verify, pipeline) == [f"{bad}: is not in each of its lists"]
 
@@ -163,11 +163,11 @@ async def test_many_parked_orders_that_are_altered_are_waited_for_together(
         last = [await authorize(pipeline, one) for one in orders][-1]
         await asyncio.to_thread(pipeline.await_complete, last.position)
         for one in orders:
-            key = layout.document_key(one, 6, 1)
+            key = shard_keys.document_key(one, 6, 1)
             value: Any = pipeline.redis.get(key)
             pipeline.redis.set(key, value.replace(b'"total_minor":510', b'"total_minor":999'))
         pauses: list[float] = []
         monkeypatch.setattr(check, "time", SimpleNamespace(sleep=pauses.append))
         assert len(await asyncio.to_thread(verify, pipeline)) == len(orders)
-    shards = {layout.partition_of(one, 6) for one in orders}
+    shards = {shard_keys.partition_of(one, 6) for one in orders}
     assert len(pauses) == check.LOOKS * len(shards)

@@ -24,7 +24,7 @@ from infrastructure.rebuild.log import OrderLog, RebuildRunsError, opened, range
 from infrastructure.rebuild.pace import Pace, Stop
 from infrastructure.rebuild.run import ChangedError, WrongError
 from infrastructure.rebuild.workers import NICE, Workers
-from infrastructure.redis import layout
+from infrastructure.redis import shard_keys
 from infrastructure.redis.generations import LedgerMovedError
 from infrastructure.redis.views import RedisOrderViews
 from projections.order.document import OrderDocument, fold
@@ -112,13 +112,13 @@ async def test_what_happens_after_the_flip_is_in_the_generation_that_one_rolls_b
 
 
 def _break_document(pipeline: Pipeline, order_id: OrderId) -> None:
-    key = layout.document_key(order_id, 6, 2)
+    key = shard_keys.document_key(order_id, 6, 2)
     stored: Any = pipeline.redis.get(key)
     pipeline.redis.set(key, stored.replace(b'"pending"', b'"shipped"'))
 
 
 def _break_header(pipeline: Pipeline, order_id: OrderId) -> None:
-    key = layout.document_key(order_id, 6, 2)
+    key = shard_keys.document_key(order_id, 6, 2)
     stored: Any = pipeline.redis.get(key)
     pipeline.redis.set(key, stored.replace(b'"lists":["all"', b'"lists":["al"'))
 
@@ -126,27 +126,27 @@ def _break_header(pipeline: Pipeline, order_id: OrderId) -> None:
 def _age(pipeline: Pipeline, order_id: OrderId) -> None:
     """Have both generations lose the order's newest event."""
     for generation in (1, 2):
-        key = layout.document_key(order_id, 6, generation)
+        key = shard_keys.document_key(order_id, 6, generation)
         stored: Any = pipeline.redis.get(key)
         pipeline.redis.set(key, str(int(stored[:20]) - 1).zfill(20).encode() + stored[20:])
 
 
 def _lose_document(pipeline: Pipeline, order_id: OrderId) -> None:
-    pipeline.redis.delete(layout.document_key(order_id, 6, 2))
+    pipeline.redis.delete(shard_keys.document_key(order_id, 6, 2))
 
 
 def _lose_list_entry(pipeline: Pipeline, order_id: OrderId) -> None:
-    key = layout.list_key(layout.partition_of(order_id, 6), 2, "all")
+    key = shard_keys.list_key(shard_keys.partition_of(order_id, 6), 2, "all")
     pipeline.redis.zremrangebylex(key, "-", "+")
 
 
 def _list(
     pipeline: Pipeline, order_id: OrderId, name: str, *, generation: int = 2, score: int = 0
 ) -> None:
-    partition = layout.partition_of(order_id, 6)
+    partition = shard_keys.partition_of(order_id, 6)
     document = pipeline.generations.shards[partition].read(generation, [order_id])[order_id]
     assert document is not None
-    key = layout.list_key(partition, generation, name)
+    key = shard_keys.list_key(partition, generation, name)
     pipeline.redis.zadd(key, {document.header.sort_key: score})
 
 
@@ -166,8 +166,8 @@ def _move_list_entry(pipeline: Pipeline, order_id: OrderId) -> None:
 def _invent_document(pipeline: Pipeline, order_id: OrderId) -> None:
     # Another last digit, and nothing else: adding one would change the digit before an f, too.
     nobody = OrderId(UUID(int=order_id.int ^ 1))
-    stored: Any = pipeline.redis.get(layout.document_key(order_id, 6, 2))
-    pipeline.redis.set(layout.document_key(nobody, 6, 2), stored)
+    stored: Any = pipeline.redis.get(shard_keys.document_key(order_id, 6, 2))
+    pipeline.redis.set(shard_keys.document_key(nobody, 6, 2), stored)
 
 
 @pytest.mark.parametrize(
@@ -220,7 +220,7 @@ async def test_what_both_generations_show_alike_is_right_unless_one_projector_wr
         await run(pipeline)
         wrong, stray = answers[1], answers[2]
         for generation in (1, 2):
-            key = layout.document_key(wrong.order_id, 6, generation)
+            key = shard_keys.document_key(wrong.order_id, 6, generation)
             stored: Any = pipeline.redis.get(key)
             pipeline.redis.set(key, stored.replace(b'"pending"', b'"shipped"'))
             _list(pipeline, stray.order_id, "status:cancelled", generation=generation)
@@ -313,7 +313,7 @@ async def test_what_redis_lost_of_a_range_that_was_done_is_built_again(
     def tell(name: str, done: int, _: int) -> None:
         if name == "building" and done and not lost:
             # As a restart that loses the last second does: documents and checkpoint of a shard.
-            shard = layout.generation_prefix(3, 2)
+            shard = shard_keys.generation_prefix(3, 2)
             lost.extend(key for key in pipeline.generations.keys(2) if shard.encode() in key)
             pipeline.redis.delete(*lost)
 
@@ -393,7 +393,7 @@ async def test_a_parked_order_is_parked_in_the_next_generation_too(pipeline: Pip
         await place_some(pipeline, 6, begin=1)
         await run(pipeline)
 
-        shard = pipeline.generations.shards[layout.partition_of(bad.order_id, 6)]
+        shard = pipeline.generations.shards[shard_keys.partition_of(bad.order_id, 6)]
         assert shard.parked(2).keys() == {bad.order_id}
         stored = shard.read(2, [bad.order_id])[bad.order_id]
         assert stored is not None
@@ -408,7 +408,7 @@ async def test_a_fold_that_a_reader_leaves_is_in_every_fed_generation(pipeline: 
     async with redis.asyncio.from_url(pipeline.redis_url, protocol=3) as client:
         views = make_views(pipeline, client)
         view = await views.find(placed.order_id, owner=None, min_position=0, wait_s=0)
-    shard = pipeline.generations.shards[layout.partition_of(placed.order_id, 6)]
+    shard = pipeline.generations.shards[shard_keys.partition_of(placed.order_id, 6)]
     left = [shard.read(generation, [placed.order_id])[placed.order_id] for generation in (1, 2)]
     assert view is not None
     assert [one.body for one in left if one is not None] == [view.body, view.body]
@@ -476,7 +476,7 @@ async def test_a_damaged_live_document_is_named_and_stops_no_rebuild(pipeline: P
     with pipeline.relay(), pipeline.projector():
         answers = await place_some(pipeline, 6)
         damaged = answers[1].order_id
-        pipeline.redis.set(layout.document_key(damaged, 6, 1), b"garbage")
+        pipeline.redis.set(shard_keys.document_key(damaged, 6, 1), b"garbage")
         with rebuilding(pipeline) as one:
             checked = await asyncio.to_thread(one.verify)
         # Its entries in lists are named beside it: no document explains them.

@@ -24,7 +24,7 @@ from domain.shipment.events import TrackingStatus
 from domain.shipment.pieces import LineRequest
 from infrastructure import composition
 from infrastructure.observability.service_lag import FAILING_TRIES
-from infrastructure.redis import layout
+from infrastructure.redis import shard_keys
 from infrastructure.redis.generations import Generations
 from infrastructure.redis.refold import refold
 from infrastructure.services import fulfilment
@@ -357,6 +357,6 @@ def show_in_redis(orders: list[OrderId], settings: Settings) -> None:
     shards = Generations(client, settings.views.order_partitions).shards
     reader = composition.order_reader(settings.store, pool_size=1)
     for order in orders:
-        refold(reader, shards[layout.partition_of(order, len(shards))], order)
+        refold(reader, shards[shard_keys.partition_of(order, len(shards))], order)
     reader.close()
     client.close()
