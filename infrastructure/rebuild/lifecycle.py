@@ -64,6 +64,22 @@ def unfinished(generations: Generations) -> Plan:
     return plan
 
 
+def resumed(generations: Generations) -> Plan:
+    """Give the plan to go on with.
+
+    Raises:
+        RefusedError: there is none, or another projection began it: of what that built, this one
+            would take for right what the generation that is read shows alike.
+    """
+    plan = unfinished(generations)
+    if generations.live() == plan.generation or plan.projection_version == PROJECTION_VERSION:
+        return plan
+    raise RefusedError(
+        f"generation {plan.generation} was begun with version {plan.projection_version} of the"
+        f" projection, and this is {PROJECTION_VERSION}: give it up with --abort, and begin again"
+    )
+
+
 def advance(generations: Generations, plan: Plan, stage: Stage) -> Plan:
     """Write down that a stage is done. Raises LedgerMovedError."""
     ledger = _still(generations, plan)

@@ -72,9 +72,7 @@ class Rebuild:
         with opened(self._parts.connect) as log:
             log.lock()
             generations = self._generations
-            plan = (
-                lifecycle.unfinished(generations) if resume else lifecycle.begin(generations, log)
-            )
+            plan = lifecycle.resumed(generations) if resume else lifecycle.begin(generations, log)
             if generations.live() == plan.generation:
                 lifecycle.flip(generations, plan)
                 return Report(plan.generation, NOTHING_CHECKED, 0)

@@ -27,7 +27,7 @@ from infrastructure.rebuild.workers import NICE, Workers
 from infrastructure.redis import shard_keys
 from infrastructure.redis.generations import LedgerMovedError
 from infrastructure.redis.views import RedisOrderViews
-from projections.order.document import OrderDocument, fold
+from projections.order.document import PROJECTION_VERSION, OrderDocument, fold
 from projections.ports import OrderQuery
 from tests.integration.pipeline.conftest import Pipeline
 from tests.integration.pipeline.test_dead_letters import poisoned
@@ -303,6 +303,34 @@ async def test_a_rebuild_that_ends_in_any_stage_is_gone_on_with(
         await asyncio.to_thread(resume)
         assert pipeline.generations.live() == 2
         pipeline.assert_views_equal_folds()
+
+
+async def test_what_another_projection_began_is_not_gone_on_with(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be held beside what that projection made, and found to be the same."""
+
+    class EndedError(Exception):
+        pass
+
+    def end(*_: object) -> None:
+        raise EndedError
+
+    with pipeline.relay(), pipeline.projector():
+        await place_some(pipeline, 5)
+        with monkeypatch.context() as ending:
+            ending.setattr(lifecycle, "flip", end)
+            with pytest.raises(EndedError):
+                await run(pipeline)
+        monkeypatch.setattr(lifecycle, "PROJECTION_VERSION", PROJECTION_VERSION + 1)
+
+        def resume() -> None:
+            with rebuilding(pipeline) as one:
+                one.run(resume=True, accept=True)
+
+        with pytest.raises(RefusedError, match="--abort"):
+            await asyncio.to_thread(resume)
+        assert pipeline.generations.live() == 1
 
 
 async def test_what_redis_lost_of_a_range_that_was_done_is_built_again(
