@@ -10,7 +10,7 @@ before a position is stored on top of it, however much was sent meanwhile.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NoReturn
 from zlib import crc32
 
@@ -25,7 +25,7 @@ from infrastructure.event_store.mapper import LogEntry
 from infrastructure.kafka import ends, messages, topics
 from infrastructure.kafka.ends import Bounds
 from infrastructure.kafka.messages import Headers
-from infrastructure.kafka.topics import ForeignTopicError, Published, TopicChangedError
+from infrastructure.kafka.topics import ForeignTopicError, Incarnation, Published, TopicChangedError
 from infrastructure.redis.shard_keys import partition_of
 from infrastructure.settings import KafkaSettings
 
@@ -135,18 +135,27 @@ class Publisher:
         """Say where the partitions ended before this began."""
         self._ends = at_least
 
-    def require_whole(self) -> None:
+    def require_whole(self, ours: Collection[str]) -> None:
         """Refuse a topic that may be another's, before anything is done to it.
 
+        `ours`: those that were ever published to, also beside others than now: who removes both
+        may be ended after the first.
+
         Raises:
-            ForeignTopicError: it has lost its beginning.
+            ForeignTopicError: one has lost its beginning, and is none of ours.
+            TopicChangedError: one of ours has, so they are removed.
             KafkaException: Kafka is away, or a topic is gone.
         """
-        if any(one.begin > 0 for one in self._ask_bounds()):
-            raise ForeignTopicError(
-                f"{self._topic} or {self._stock_topic} has lost its first messages, and nothing"
-                " says that they were ours: name other topics in the settings, or delete these"
-            )
+        bounds = self._ask_bounds()
+        cut = [one for one in self._topics if any(at.begin > 0 for at in bounds[one.topic])]
+        for one in cut:
+            if str(one) not in ours:
+                raise ForeignTopicError(
+                    f"{one.topic} has lost its first messages, and nothing says that they were"
+                    " ours: name another topic in the settings, or delete it"
+                )
+        if cut:
+            self._remove((), _flat(bounds))
 
     def read_ends(self) -> Sequence[int]:
         """Give where the partitions end, if they have all that they must have.
@@ -156,7 +165,7 @@ class Publisher:
             KafkaException: Kafka is away, or a topic is gone.
         """
         settled = not self.unacknowledged and not self._refused
-        bounds = self._ask_bounds()
+        bounds = _flat(self._ask_bounds())
         now = [one.end for one in bounds]
         sent = self._sent if settled else self._nothing_sent()
         least = [end + more for end, more in zip(self._ends, sent, strict=False)]
@@ -194,14 +203,17 @@ class Publisher:
     def _nothing_sent(self) -> list[int]:
         return [0] * (self.published.orders.partitions + self.published.stock.partitions)
 
-    def _ask_bounds(self) -> Sequence[Bounds]:
-        return [
-            bounds
-            for one in (self.published.orders, self.published.stock)
-            for bounds in ends.read_bounds(
+    @property
+    def _topics(self) -> Sequence[Incarnation]:
+        return self.published.orders, self.published.stock
+
+    def _ask_bounds(self) -> Mapping[str, Sequence[Bounds]]:
+        return {
+            one.topic: ends.read_bounds(
                 self._ends_reader, one.topic, one.partitions, timeout_s=topics.ADMIN_TIMEOUT_S
             )
-        ]
+            for one in self._topics
+        }
 
     def close(self) -> None:
         """Drop what was not acknowledged: it is published again from the durable position."""
@@ -226,3 +238,7 @@ class Publisher:
     def _report(self, error: KafkaError | None, _message: Message) -> None:
         if error is not None:
             self._refused.append(error)
+
+
+def _flat(bounds: Mapping[str, Sequence[Bounds]]) -> Sequence[Bounds]:
+    return [one for of_topic in bounds.values() for one in of_topic]

@@ -101,7 +101,7 @@ class Relay:
                 if mark.ends:
                     publisher.expect(mark.ends)
                 else:
-                    publisher.require_whole()
+                    publisher.require_whole(_read_ours(session))
                 for topic in (self._kafka.order_topic, self._kafka.stock_topic):
                     topics.make_fit(client, topic)
                 _Follower(session, publisher, health, mark.position).follow(stopping)
@@ -247,6 +247,12 @@ def _read_mark(session: psycopg.Connection[DictRow], incarnation: str) -> _Mark:
         "SELECT position, ends FROM relay_positions WHERE topic_incarnation = %s", [incarnation]
     ).fetchone()
     return _Mark(0, ()) if row is None else _Mark(row["position"], row["ends"])
+
+
+def _read_ours(session: psycopg.Connection[DictRow]) -> set[str]:
+    """Name the incarnations of topics that were ever published to."""
+    rows = session.execute("SELECT topic_incarnation FROM relay_positions").fetchall()
+    return {one for row in rows for one in row["topic_incarnation"].split()}
 
 
 def _write_mark(session: psycopg.Connection[DictRow], incarnation: str, mark: _Mark) -> None:
