@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from infrastructure.kafka import topics
 from infrastructure.kafka.topics import ADMIN_TIMEOUT_S, Published
 
 LEAST_S = 0.05
@@ -25,8 +26,15 @@ def reader(bootstrap: str, group: str = "ordertrail-ends") -> Consumer:
     Not the admin client's `list_offsets`: librdkafka 2.16 once ended the process in it, by an
     assertion (`rd_kafka_admin_response_parse`).
     """
-    settings = {"bootstrap.servers": bootstrap, "group.id": group, "log_level": 2}
-    return Consumer({**settings, "enable.auto.commit": False})
+    return Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": group,
+            "enable.auto.commit": False,
+            "isolation.level": topics.ISOLATION,
+            "log_level": 2,
+        }
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,8 @@ ADMIN_TIMEOUT_S = 5.0
 ALREADY_EXISTS = "TOPIC_ALREADY_EXISTS"
 LARGEST_MESSAGE = 2 * LARGEST_STATE
 """Bytes, of an event with its headers: a topic that takes less would stop the relay for good."""
+ISOLATION = "read_uncommitted"
+"""Of every reader: to another, a partition ends where somebody's transaction was left open."""
 _MOST = "max.message.bytes"
 _FOR_GOOD = {"retention.ms": "-1", "retention.bytes": "-1", "cleanup.policy": "delete"}
 """A topic has all that was ever published, or views and services would begin in the middle."""

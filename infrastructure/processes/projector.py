@@ -105,6 +105,7 @@ class _Subscription:
                 "auto.offset.reset": "earliest",
                 "partition.assignment.strategy": "range",
                 "allow.auto.create.topics": False,
+                "isolation.level": topics.ISOLATION,
                 "fetch.wait.max.ms": 100,
                 "fetch.queue.backoff.ms": 10,
                 "queued.max.messages.kbytes": 16_384,

@@ -62,6 +62,7 @@ async def consume(
             "auto.offset.reset": "earliest",
             "partition.assignment.strategy": "cooperative-sticky",
             "allow.auto.create.topics": False,
+            "isolation.level": topics.ISOLATION,
             # Events come in handfuls: up to 50 ms later, they cost Kafka and us half as much.
             "fetch.min.bytes": 100_000,
             "fetch.wait.max.ms": 50,

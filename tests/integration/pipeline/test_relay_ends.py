@@ -137,6 +137,40 @@ async def test_a_topic_of_another_that_has_lost_its_beginning_is_left_alone(
     assert published_positions(pipeline) == set()
 
 
+async def test_a_topic_of_ours_is_made_anew_also_where_the_other_one_is_removed_already(
+    pipeline: Pipeline,
+) -> None:
+    """A relay is ended between the two: nothing was ever published to this pair."""
+    await run_relay_once(pipeline)
+    publish_as_another(pipeline, pipeline.kafka.stock_topic)
+    delete_first_message(pipeline, pipeline.kafka.stock_topic)
+    admin = topics.admin(pipeline.kafka.kafka_bootstrap)
+    admin.delete_topics([pipeline.kafka.order_topic])[pipeline.kafka.order_topic].result()
+    with pipeline.relay(), pipeline.projector():
+        last = await pipeline.place(1)
+        await asyncio.to_thread(pipeline.await_complete, last.position)
+    assert published_positions(pipeline) == {1, last.position}
+    assert {one.begin for one in bounds_in_kafka(pipeline)} == {0}
+
+
+async def test_a_transaction_that_somebody_left_open_is_no_loss(pipeline: Pipeline) -> None:
+    await run_relay_once(pipeline)
+    before = incarnation(pipeline)
+    settings = {
+        "bootstrap.servers": pipeline.kafka.kafka_bootstrap,
+        "transactional.id": "left open",
+    }
+    another = Producer(settings)
+    another.init_transactions(WAIT_S)
+    another.begin_transaction()
+    another.produce(pipeline.kafka.order_topic, b"", None, 0)
+    assert another.flush(WAIT_S) == 0
+    with pipeline.relay(), pipeline.projector():
+        last = [await pipeline.place(n) for n in range(1, 9)][-1]
+        await asyncio.to_thread(pipeline.await_complete, last.position)
+    assert incarnation(pipeline) == before
+
+
 def make_topic_of_another(pipeline: Pipeline, policy: str = "delete") -> None:
     admin = topics.admin(pipeline.kafka.kafka_bootstrap)
     topic, partitions = pipeline.kafka.order_topic, pipeline.kafka.order_partitions
@@ -159,9 +193,10 @@ def await_fault(pipeline: Pipeline, kind: type[Exception]) -> None:
         time.sleep(0.02)
 
 
-def delete_first_message(pipeline: Pipeline) -> None:
+def delete_first_message(pipeline: Pipeline, topic: str | None = None) -> None:
     admin = topics.admin(pipeline.kafka.kafka_bootstrap)
-    up_to = TopicPartition(pipeline.kafka.order_topic, 0, 1)  # every partition has a checkpoint
+    # Every partition of orders has a checkpoint.
+    up_to = TopicPartition(topic or pipeline.kafka.order_topic, 0, 1)
     [done] = admin.delete_records([up_to]).values()
     done.result()
 
@@ -180,19 +215,24 @@ async def run_relay_once(pipeline: Pipeline) -> None:
         await asyncio.to_thread(await_stored, pipeline, 1)
 
 
-def publish_as_another(pipeline: Pipeline) -> None:
+def publish_as_another(pipeline: Pipeline, topic: str | None = None) -> None:
     producer = Producer({"bootstrap.servers": pipeline.kafka.kafka_bootstrap})
     for partition in range(pipeline.kafka.order_partitions):
         headers = messages.checkpoint_headers(0)
-        producer.produce(pipeline.kafka.order_topic, b"", None, partition, headers=headers)
+        into = topic or pipeline.kafka.order_topic
+        producer.produce(into, b"", None, partition, headers=headers)
     assert producer.flush(WAIT_S) == 0
 
 
 def ends_in_kafka(pipeline: Pipeline) -> list[int]:
+    return [one.end for one in bounds_in_kafka(pipeline)]
+
+
+def bounds_in_kafka(pipeline: Pipeline) -> list[Bounds]:
     kafka = pipeline.kafka
     with closing(ends.reader(kafka.kafka_bootstrap)) as asking:
         return [
-            one.end
+            one
             for topic in (kafka.order_topic, kafka.stock_topic)
             for one in ends.read_bounds(asking, topic, kafka.order_partitions, timeout_s=WAIT_S)
         ]
