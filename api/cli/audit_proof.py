@@ -208,7 +208,7 @@ def _remembered() -> "Verified":
 
     try:
         return msgspec.json.decode(_memory().read_bytes(), type=Verified)
-    except (FileNotFoundError, UnicodeDecodeError, msgspec.MsgspecError):
+    except (FileNotFoundError, ValueError):
         return BEGINNING
 
 

@@ -201,7 +201,7 @@ def read_entries(body: bytes) -> Sequence[Entry] | None:
     """Read entries; None if they can't be read."""
     try:
         return [_entry(line) for line in gzip.decompress(body).split(b"\n")]
-    except (OSError, EOFError, zlib.error, msgspec.MsgspecError, ValueError):
+    except (OSError, EOFError, zlib.error, ValueError):
         return None
 
 

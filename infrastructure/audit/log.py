@@ -70,7 +70,7 @@ def previous_hash(state: bytes) -> str | None:
     """Read which hash an event holds of the one before it; None if there is none to be read."""
     try:
         return _links.decode(state).previous_hash
-    except msgspec.MsgspecError:
+    except ValueError:
         return None
 
 

@@ -10,7 +10,6 @@ nothing else.
 """
 
 import base64
-import binascii
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -87,7 +86,7 @@ def read_seal(raw: bytes, keys: Mapping[str, Ed25519PublicKey]) -> Seal:
     try:
         seal = msgspec.json.decode(document, type=Seal)
         signature = base64.b64decode(rest.removesuffix(b"\n"), validate=True)
-    except (msgspec.MsgspecError, binascii.Error) as error:
+    except ValueError as error:
         raise BadSealError("it can't be read") from error
     if seal.key not in keys:
         raise BadSealError(f"it is signed with a key that is not ours ({seal.key[:16]})")

@@ -104,7 +104,7 @@ def event_hash(stream: str, version: int, event_type: str, state: bytes) -> byte
 
 
 def read_contents(entry: LogEntry) -> Contents:
-    """Take an entry's state apart. Raises msgspec.MsgspecError where that can't be done."""
+    """Take an entry's state apart. Raises ValueError where that can't be done."""
     return _contents_decoder.decode(entry.state)
 
 

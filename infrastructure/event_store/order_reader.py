@@ -9,7 +9,6 @@ from contextlib import suppress
 from datetime import datetime
 from typing import TypeAlias, TypeVar
 
-import msgspec
 from eventsourcing.persistence import InterfaceError, OperationalError
 
 from domain.envelope import Recorded
@@ -25,7 +24,7 @@ from infrastructure.event_store.mapper import (
     sealed_for,
 )
 from infrastructure.event_store.recorder import EventLogRecorder
-from infrastructure.event_store.sealing import DataKeys
+from infrastructure.event_store.sealing import DataKeys, MasterKeyWrongError
 from projections.order.body import is_forgotten
 from projections.order.document import GapError, OrderDocument, fold, forget, project
 from projections.order.past import forgotten
@@ -209,8 +208,19 @@ class OrderReader:
         unknown = sorted(self._keys.unknown(owners))
         if not unknown:
             return
-        for customer, wrapped in self._ask(lambda r: r.read_data_keys(unknown)).items():
-            self._keys.learn(customer, wrapped)
+        stored = self._ask(lambda recorder: recorder.read_data_keys(unknown))
+        learned = [self._keys.learn(*one) for one in stored.items()]
+        if not all(learned) and not self._keys.is_right:
+            self._require_master_key()
+
+    def _require_master_key(self) -> None:
+        """Tell a damaged key from a wrong master key, by which every order would be parked.
+
+        Raises MasterKeyWrongError.
+        """
+        stored = self._ask(lambda recorder: recorder.read_some_data_keys())
+        if not any(self._keys.learn(*one) for one in stored.items()):
+            raise MasterKeyWrongError("the master key opens none of the customers' keys")
 
     def _ask(self, question: Callable[[EventLogRecorder], T]) -> T:
         # Twice: after a restart of the database, the first finds out that its connection is dead.
@@ -295,5 +305,5 @@ def take_in(
 def _contents(entry: LogEntry) -> Contents | UnreadableEventError:
     try:
         return read_contents(entry)
-    except msgspec.MsgspecError as error:
+    except ValueError as error:
         return UnreadableEventError(entry, error)

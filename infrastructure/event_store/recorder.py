@@ -31,6 +31,9 @@ ENTRIES_OF_STREAM = f"{_COLUMNS} WHERE originator_id = %s ORDER BY originator_ve
 ORDERS = "SELECT count(*) AS orders FROM unique_names WHERE scope = 'order_number'"
 ORDER_BY_NUMBER = "SELECT order_id FROM unique_names WHERE scope = 'order_number' AND name = %s"
 KEYS_BY_CUSTOMER = "SELECT customer_id, wrapped_key FROM customer_keys WHERE customer_id = ANY(%s)"
+SOME_KEYS = (
+    "SELECT customer_id, wrapped_key FROM customer_keys WHERE wrapped_key IS NOT NULL LIMIT 100"
+)
 CURSOR_ROWS = 2_000
 
 
@@ -107,6 +110,12 @@ class EventLogRecorder(PostgresApplicationRecorder):
         """Fetch wrapped data keys; None: forgotten. Customers without a row are left out."""
         with self.datastore.get_connection() as connection:
             rows = connection.execute(KEYS_BY_CUSTOMER, [list(customers)], prepare=True).fetchall()
+        return {row["customer_id"]: row["wrapped_key"] for row in rows}
+
+    def read_some_data_keys(self) -> dict[CustomerId, bytes]:
+        """Fetch a hundred of the wrapped data keys, whosever they are."""
+        with self.datastore.get_connection() as connection:
+            rows = connection.execute(SOME_KEYS).fetchall()
         return {row["customer_id"]: row["wrapped_key"] for row in rows}
 
 

@@ -13,8 +13,9 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, NoReturn
 
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from domain.ids import CustomerId
@@ -35,11 +36,29 @@ class CustomerForgottenError(Exception):
     """Nothing can be sealed for a customer who was forgotten: there will be no key again."""
 
 
+class KeyDamagedError(Exception):
+    """A customer's stored key can't be unwrapped, so nothing of theirs can be sealed or opened."""
+
+
+class MasterKeyWrongError(Exception):
+    """The master key unwraps none of the keys that it is tried on: it is not the one they need."""
+
+
+class _Damaged:
+    """In the place of a cipher that there is none of."""
+
+    def encrypt(self, *_: bytes) -> NoReturn:
+        raise KeyDamagedError
+
+    def decrypt(self, *_: bytes) -> NoReturn:
+        raise KeyDamagedError
+
+
 class _Key(NamedTuple):
-    """Attributes: read_at: by the monotonic clock, in seconds."""
+    """Attributes: cipher: None: forgotten; read_at: by the monotonic clock, in seconds."""
 
     wrapped: bytes | None
-    cipher: AESGCM | None
+    cipher: AESGCM | _Damaged | None
     read_at: float
 
 
@@ -49,6 +68,8 @@ class DataKeys:
     def __init__(self, master_key: bytes) -> None:
         self._master = AESGCM(master_key)
         self._cached: OrderedDict[CustomerId, _Key] = OrderedDict()
+        self.is_right = False
+        """Whether the master key has unwrapped a key: then one that it can't is damaged."""
 
     def unknown(self, customers: Iterable[CustomerId]) -> set[CustomerId]:
         """Give those whose key must be fetched before sealing or opening."""
@@ -56,11 +77,19 @@ class DataKeys:
         cached = self._cached
         return {one for one in customers if one not in cached or cached[one].read_at < since}
 
-    def learn(self, customer: CustomerId, wrapped: bytes | None) -> None:
-        """Take a key as the database has it; None: the customer was forgotten."""
-        self._remember(
-            customer, wrapped, None if wrapped is None else self._unwrap(customer, wrapped)
-        )
+    def learn(self, customer: CustomerId, wrapped: bytes | None) -> bool:
+        """Take a key as the database has it; None: the customer was forgotten.
+
+        One that can't be unwrapped is taken too, and concerns only who needs it; False then.
+        """
+        try:
+            cipher = None if wrapped is None else self._unwrap(customer, wrapped)
+        except (InvalidTag, ValueError):  # of the wrong length, too
+            self._remember(customer, wrapped, _Damaged())
+            return False
+        self.is_right = self.is_right or cipher is not None
+        self._remember(customer, wrapped, cipher)
+        return True
 
     def create(self, customer: CustomerId) -> None:
         """Draw a key for a customer who has none; it counts once it is stored with an event."""
@@ -82,6 +111,7 @@ class DataKeys:
         Raises:
             KeyMissingError: the customer's key was not fetched.
             CustomerForgottenError: it was deleted.
+            KeyDamagedError: it can't be unwrapped.
         """
         cipher = self._get(customer).cipher
         if cipher is None:
@@ -90,7 +120,13 @@ class DataKeys:
         return base64.b64encode(nonce + cipher.encrypt(nonce, plain, bound_to)).decode()
 
     def open(self, customer: CustomerId, box: str, *, bound_to: bytes) -> bytes | None:
-        """Decrypt; None if the customer was forgotten. Raises KeyMissingError if not cached."""
+        """Decrypt; None if the customer was forgotten.
+
+        Raises:
+            KeyMissingError: the customer's key was not fetched.
+            KeyDamagedError: it can't be unwrapped.
+            InvalidTag: the box is another event's, or damaged.
+        """
         cipher = self._get(customer).cipher
         if cipher is None or not box:
             return FORGOTTEN
@@ -104,7 +140,9 @@ class DataKeys:
         except KeyError:
             raise KeyMissingError(customer) from None
 
-    def _remember(self, customer: CustomerId, wrapped: bytes | None, cipher: AESGCM | None) -> None:
+    def _remember(
+        self, customer: CustomerId, wrapped: bytes | None, cipher: AESGCM | _Damaged | None
+    ) -> None:
         self._cached[customer] = _Key(wrapped, cipher, time.monotonic())
         self._cached.move_to_end(customer)
         if len(self._cached) > CACHED_KEYS:

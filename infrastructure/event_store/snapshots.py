@@ -93,7 +93,7 @@ class Snapshots:
             return None
         try:
             return msgspec.json.decode(kept, type=aggregate.state)
-        except msgspec.MsgspecError as error:
+        except ValueError as error:
             _log.warning("snapshot_passed_over", stream=entry.stream, reason=type(error).__name__)
             return None
 

@@ -187,7 +187,7 @@ class SandboxGateway:
         verify(self._secret, lower.get(SIGNATURE_HEADER), body, time.time())
         try:
             message = msgspec.json.decode(body, type=_Message)
-        except msgspec.MsgspecError as error:
+        except ValueError as error:
             raise WebhookRefusedError("malformed") from error
         row = await self._one(FIND_REFERENCE, [message.reference])
         if row is None:

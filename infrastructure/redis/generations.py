@@ -184,5 +184,5 @@ def _ledger(stored: bytes | None) -> Ledger:
         return Ledger()
     try:
         return _decoder.decode(stored)
-    except (ValueError, msgspec.MsgspecError) as error:
+    except ValueError as error:
         raise LedgerUnreadableError(repr(stored[:40])) from error

@@ -108,7 +108,7 @@ def decode(value: bytes) -> StoredDocument:
         end = value.index(b"\n")
         position = _position(value)
         header = _header_decoder.decode(value[POSITION_DIGITS:end])
-    except (ValueError, msgspec.MsgspecError):
+    except ValueError:
         return StoredDocument(0, _NO_HEADER, b"", damage=value[:POSITION_DIGITS])
     return StoredDocument(position, header, value[end + 1 :])
 
@@ -119,7 +119,7 @@ def decode_shown(value: bytes) -> ShownDocument | None:
         end = value.index(b"\n")
         header = _shown_decoder.decode(value[POSITION_DIGITS:end])
         position = _position(value)
-    except (ValueError, msgspec.MsgspecError):
+    except ValueError:
         return None
     body = value[end + 1 :]
     return ShownDocument(position, header.owner, header.parked, body) if is_whole(body) else None
@@ -156,7 +156,7 @@ def decode_note(value: bytes) -> ParkedNote:
     """Read a note; one that can't be read says so."""
     try:
         return _note_decoder.decode(value)
-    except msgspec.MsgspecError:
+    except ValueError:
         return ParkedNote(0, "unknown", "its note can't be read")
 
 

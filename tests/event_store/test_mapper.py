@@ -10,7 +10,6 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from cryptography.exceptions import InvalidTag
 
 from domain.envelope import Actor, Envelope, Role
 from domain.errors import DomainError
@@ -34,7 +33,12 @@ from domain.returns.events import ReceivedLine, ReturnReceived
 from infrastructure.event_store import mapper, sealing
 from infrastructure.event_store.catalog import CATALOG, Catalog, UnknownEventTypeError
 from infrastructure.event_store.mapper import EventMapper, LogEntry, event_hash
-from infrastructure.event_store.sealing import CustomerForgottenError, DataKeys, KeyMissingError
+from infrastructure.event_store.sealing import (
+    CustomerForgottenError,
+    DataKeys,
+    KeyDamagedError,
+    KeyMissingError,
+)
 from tests.event_store.examples import example
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -273,9 +277,12 @@ def test_a_key_is_asked_for_again_as_it_may_be_deleted_since(
 
 
 def test_a_data_key_is_bound_to_its_customer(keys: DataKeys) -> None:
-    wrapped = keys.wrapped(CUSTOMER)
-    with pytest.raises(InvalidTag):
-        keys.learn(CustomerId("somebody-else"), wrapped)
+    another = CustomerId("somebody-else")
+    assert not keys.learn(another, keys.wrapped(CUSTOMER))
+    with pytest.raises(KeyDamagedError):
+        keys.seal(another, b"x", bound_to=b"y")
+    with pytest.raises(KeyDamagedError):
+        keys.open(another, keys.seal(CUSTOMER, b"x", bound_to=b"y"), bound_to=b"y")
 
 
 def test_two_seals_of_one_text_differ(keys: DataKeys) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
@@ -22,12 +23,13 @@ from domain.ids import OrderId, payment_stream
 from domain.money import Currency
 from domain.payment.events import PaymentAuthorizationRequested, PaymentAuthorized
 from infrastructure.event_store.recorder import EventLogRecorder, open_datastore
+from infrastructure.event_store.sealing import MasterKeyWrongError
 from infrastructure.redis.dead_letters import DeadLetters
 from infrastructure.redis.refold import Refolded
 from infrastructure.redis.views import RedisOrderViews
 from projections.order import payment
 from projections.ports import OrderParkedError, OrderQuery
-from tests.integration.pipeline.conftest import Pipeline
+from tests.integration.pipeline.conftest import WAIT_S, Pipeline
 
 
 @contextlib.contextmanager
@@ -188,8 +190,13 @@ async def test_a_message_that_is_not_ours_is_passed_over(pipeline: Pipeline) -> 
     assert pipeline.assert_views_equal_folds() == 2
 
 
-UNREADABLE = ["\\x00ff00", "\\x7b226576656e745f6964223a357d", "\\x"]
-"""States that are no JSON, none of an event, and nothing at all."""
+UNREADABLE = [
+    "\\x00ff00",
+    "\\x7b226576656e745f6964223a357d",
+    "\\x7b226576656e745f6964223a22ff227d",
+    "\\x",
+]
+"""States that are no JSON, none of an event, no UTF-8 in a text, and nothing at all."""
 
 
 @pytest.mark.parametrize("state", UNREADABLE)
@@ -206,6 +213,41 @@ async def test_an_event_whose_bytes_can_not_be_read_parks_its_order_and_stops_no
     [letter] = dead_letters(pipeline).all()
     assert (letter.order_id, letter.note.position) == (bad.order_id, last)
     assert all(pipeline.stored(one.order_id) is not None for one in others)
+
+
+async def test_a_damaged_key_parks_its_customers_orders_and_stops_no_other(
+    pipeline: Pipeline,
+) -> None:
+    bad = await pipeline.place(0)
+    others = [await pipeline.place(n) for n in range(1, 7)]
+    damage_key(pipeline, "c-0")
+    with pipeline.relay(), pipeline.projector():
+        await asyncio.to_thread(pipeline.await_complete, others[-1].position)
+    [letter] = dead_letters(pipeline).all()
+    assert (letter.order_id, letter.note.reason) == (bad.order_id, "KeyDamagedError")
+    assert all(pipeline.stored(one.order_id) is not None for one in others)
+
+
+async def test_with_a_wrong_master_key_nothing_is_parked(pipeline: Pipeline) -> None:
+    """Nothing is wrong with any order, and each one would be looked at by people."""
+    for number in range(3):
+        await pipeline.place(number)
+        damage_key(pipeline, f"c-{number}")
+    with pipeline.relay(), pipeline.projector():
+        until = time.monotonic() + WAIT_S
+        while not any(isinstance(one, MasterKeyWrongError) for one in pipeline.faults):
+            assert time.monotonic() < until, pipeline.faults
+            await asyncio.sleep(0.02)
+    assert list(dead_letters(pipeline).all()) == []
+
+
+def damage_key(pipeline: Pipeline, customer: str) -> None:
+    with psycopg.connect(pipeline.store.postgres_url.get_secret_value()) as sql:
+        sql.execute(
+            "UPDATE customer_keys SET wrapped_key = set_byte(wrapped_key, 20,"
+            " get_byte(wrapped_key, 20) # 1) WHERE customer_id = %s",
+            [customer],
+        )
 
 
 async def test_an_event_of_no_order_stops_no_order(pipeline: Pipeline) -> None:
