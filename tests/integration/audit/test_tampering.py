@@ -74,7 +74,7 @@ async def test_a_state_that_is_no_state_any_more_is_named(told: History) -> None
 async def test_a_hash_that_is_no_text_any_more_is_named(told: History) -> None:
     told.tamper(
         "UPDATE events SET state = overlay(state PLACING '\\xff' FROM"
-        " position('\"previous_hash\":\"'::bytea IN state) + 17) WHERE notification_id = 10"
+        ' position(\'"previous_hash":"\'::bytea IN state) + 17) WHERE notification_id = 10'
     )
     assert named(told.first_fault()) == (Kind.CHAIN, 10, told.stream("f"), 1)
 
