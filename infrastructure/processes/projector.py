@@ -21,6 +21,7 @@ from prometheus_client import Counter
 from infrastructure import composition
 from infrastructure.event_store.order_reader import OrderReader
 from infrastructure.kafka import messages, topics
+from infrastructure.kafka.leaving import leave
 from infrastructure.kafka.messages import Delivered
 from infrastructure.kafka.topics import Incarnation, TopicChangedError
 from infrastructure.processes.batches import Batches
@@ -172,7 +173,7 @@ class _Subscription:
             self._consumer.commit(offsets=offsets, asynchronous=True)
 
     def close(self) -> None:
-        self._consumer.close()
+        leave(self._consumer)
 
     def _progress(self, shard: ShardProjection) -> Mapping[int, str]:
         """Ask a shard for its progress, and see that it feeds the generation that is read.

@@ -18,6 +18,7 @@ from prometheus_client import Counter, Gauge
 from infrastructure.event_store.mapper import LogEntry
 from infrastructure.kafka import messages, topics
 from infrastructure.kafka.groups import group_name
+from infrastructure.kafka.leaving import leave
 from infrastructure.kafka.topics import TopicChangedError
 from infrastructure.processes.worker import Health
 from infrastructure.settings import KafkaSettings
@@ -101,7 +102,7 @@ async def consume(
                         raise TopicChangedError(f"{topic} is now {found}")
             await loop.run_in_executor(thread, _commit, consumer)
         finally:
-            await loop.run_in_executor(thread, consumer.close)
+            await loop.run_in_executor(thread, leave, consumer)
 
 
 def _entries(batch: Sequence[Message], group: str) -> Sequence[LogEntry]:
