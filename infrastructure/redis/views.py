@@ -23,7 +23,7 @@ from infrastructure.redis import script_arguments, shard_keys, stored_document
 from infrastructure.redis.live_reads import LiveReads
 from infrastructure.redis.order_lists import OrderLists
 from infrastructure.redis.shard import LEAVE_PROGRESS, script
-from infrastructure.redis.stored_document import ShownDocument
+from infrastructure.redis.stored_document import ShownDocument, StoredDocument
 from projections.order.document import OrderDocument
 from projections.ports import (
     OrderPage,
@@ -187,10 +187,7 @@ class RedisOrderViews:
         behind = 0
         for generation, value in zip(fed, values, strict=True):
             old = None if value is None else stored_document.decode(value)
-            if old is None or (old.position, stored_document.is_whole(old.body)) < (
-                document.position,
-                True,
-            ):
+            if old is None or _worth(old) < (document.position, True, True):
                 changes += script_arguments.encode_change(generation, old, document)
                 behind += 1
         # Also with nothing to write: only the script knows whether these are all that are fed.
@@ -211,3 +208,8 @@ def _is_shown(stored: ShownDocument, owner: CustomerId | None, min_position: int
     """
     is_new = stored.position >= min_position and not stored.parked
     return is_new and owner in (None, stored.owner)
+
+
+def _worth(old: StoredDocument) -> tuple[int, bool, bool]:
+    """Rank a document by its position; at the same one, what is parked or damaged is less."""
+    return old.position, not old.header.parked, stored_document.is_whole(old.body)

@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg
 import pytest
+import redis.asyncio
 from psycopg.rows import dict_row
 
 from commands.order.change import Target
@@ -40,6 +41,7 @@ from tests.consistency import _assert_log_intact
 from tests.integration.pipeline.conftest import Pipeline
 from tests.integration.pipeline.test_dead_letters import dead_letters, poisoned
 from tests.integration.pipeline.test_redis_cluster import cluster_url
+from tests.integration.pipeline.test_views import make_views
 
 __all__ = ["cluster_url"]  # a fixture that this module uses too
 
@@ -330,10 +332,19 @@ async def test_a_parked_order_keeps_its_note_and_loses_its_personal_data(
         assert pipeline.stored(bad.order_id) == found
         assert_moved(pipeline, stale)
         assert SECRET not in everything_in_redis(pipeline)
+    assert await sources(pipeline, bad.order_id) == ["event-store", "redis"]
     told, _ = await finish(pipeline, [bad.order_id])
     assert told.now == 1
     dead_letters(pipeline).retry(pipeline.reader, [bad.order_id])
     assert pipeline.assert_views_equal_folds() == 1
+
+
+async def sources(pipeline: Pipeline, order_id: OrderId) -> list[str]:
+    """Read an order twice, and say where it came from each time."""
+    async with redis.asyncio.from_url(pipeline.redis_url, protocol=3) as client:
+        views = make_views(pipeline, client)
+        found = [await views.find(order_id, owner=None, min_position=0, wait_s=0) for _ in range(2)]
+    return [one.source for one in found if one is not None]
 
 
 async def test_a_copy_under_another_key_is_found(pipeline: Pipeline) -> None:
