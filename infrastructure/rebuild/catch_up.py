@@ -15,7 +15,7 @@ from infrastructure.event_store.order_reader import UnreadableEventError
 from infrastructure.rebuild.log import OrderLog
 from infrastructure.rebuild.parts import Parts
 from infrastructure.redis import shard_keys
-from infrastructure.redis.generations import Generations
+from infrastructure.redis.generations import Generations, LedgerMovedError
 from infrastructure.redis.shard import (
     Change,
     DocumentMovedError,
@@ -75,11 +75,13 @@ def hand_over(generations: Generations, log: OrderLog, generation: int, tell: Te
 
     Raises:
         StalledError: nothing moved for a minute. Running it again goes on from there.
+        LedgerMovedError: Redis was wiped: nobody knows what the generation has.
     """
     live = generations.live()
     position, seen, moved_at = 0, None, time.monotonic()
     while True:
         if not generations.is_fed(generation):
+            _require_planned(generations, generation)
             for shard in generations.shards:
                 shard.join(generation)
             position = 0
@@ -97,6 +99,14 @@ def hand_over(generations: Generations, log: OrderLog, generation: int, tell: Te
                 " Go on with --resume"
             )
         time.sleep(LOOK_EVERY_S)
+
+
+def _require_planned(generations: Generations, generation: int) -> None:
+    plan = generations.ledger().next
+    if plan is None or plan.generation != generation:
+        raise LedgerMovedError(
+            f"Redis no longer knows of generation {generation}: it was wiped, so begin again"
+        )
 
 
 def await_head(generations: Generations, log: OrderLog, generation: int) -> None:

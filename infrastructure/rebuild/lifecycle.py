@@ -124,6 +124,11 @@ def roll_back(generations: Generations) -> tuple[int, int]:
     if not kept:
         raise RefusedError("there is no previous generation to go back to")
     target = max(kept)
+    if target > ledger.highest:
+        raise RefusedError(
+            f"nothing says that generation {target} was ever checked, as where Redis was wiped"
+            " while it was built: --drop-previous deletes it"
+        )
     for shard in generations.shards:
         progress = shard.progress()
         if target not in progress or progress[target] != progress.get(live):

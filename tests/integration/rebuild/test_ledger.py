@@ -7,10 +7,14 @@ import pytest
 import typer
 
 from api.cli.rebuilding import rebuild
+from infrastructure.rebuild import lifecycle
+from infrastructure.rebuild.catch_up import hand_over
+from infrastructure.rebuild.lifecycle import RefusedError
+from infrastructure.rebuild.log import opened
 from infrastructure.redis import shard_keys
-from infrastructure.redis.generations import LedgerUnreadableError
+from infrastructure.redis.generations import LedgerMovedError, LedgerUnreadableError
 from tests.integration.pipeline.conftest import Pipeline
-from tests.integration.rebuild.conftest import rebuilding
+from tests.integration.rebuild.conftest import open_parts, rebuilding
 from tests.integration.rebuild.test_rebuild import place_some, run
 
 NO_LEDGERS = [
@@ -83,3 +87,16 @@ async def test_without_it_the_next_rebuild_drops_what_an_unfinished_one_has_left
         assert pipeline.generations.live() == 3
         assert pipeline.generations.fed() == {2, 3}
         assert pipeline.assert_views_equal_folds() == 12
+
+
+async def test_what_no_ledger_knows_is_neither_fed_nor_gone_back_to(pipeline: Pipeline) -> None:
+    """As where Redis was wiped while it was built: of what was there before, it has nothing."""
+    with pipeline.relay(), pipeline.projector():
+        await place_some(pipeline, 3)
+        with opened(open_parts(pipeline).connect) as log, pytest.raises(LedgerMovedError):
+            await asyncio.to_thread(hand_over, pipeline.generations, log, 5, lambda *_: None)
+        assert pipeline.generations.fed() == {1}
+        for shard in pipeline.generations.shards:
+            shard.join(5)
+        with pytest.raises(RefusedError, match="ever checked"):
+            lifecycle.roll_back(pipeline.generations)
