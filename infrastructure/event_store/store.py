@@ -40,7 +40,7 @@ from infrastructure.postgres.deadline import ServerHangsError, deadline
 S = TypeVar("S")
 
 KEY_RACES = 3
-"""Two processes that make the same customer's key at once agree within two rounds."""
+"""Whoever makes the same customer's key at once agrees within two rounds."""
 READ_ATTEMPTS = 3
 READ_WITHIN_S, PING_WITHIN_S = 3.0, 0.8
 # In the "C" collation nothing that begins with a prefix sorts behind prefix + U+10FFFF.

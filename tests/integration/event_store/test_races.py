@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
+import msgspec
 import pytest
 from eventsourcing.persistence import StoredEvent
 
@@ -11,13 +12,21 @@ from commands.order.cancel import CancelOrder, cancel_order
 from commands.order.place import place_order
 from commands.ports import Ports
 from domain.errors import DomainError
-from domain.ids import Sku, StreamId
+from domain.ids import CustomerId, Sku, StreamId
 from domain.order.decisions import LineToCancel
 from infrastructure.composition import RandomNames, SystemClock
+from infrastructure.event_store import sealing
 from infrastructure.event_store.append_call import Outcome, StoredAppend
 from infrastructure.event_store.store import open_event_store
 from infrastructure.event_store.writer import GroupCommitWriter
-from tests.integration.event_store.test_event_store import MASTER_KEY, order, query, request
+from tests.integration.event_store.test_event_store import (
+    EMAIL,
+    MASTER_KEY,
+    order,
+    query,
+    reader,
+    request,
+)
 
 CALLERS = 20
 
@@ -134,6 +143,39 @@ async def test_a_conflict_in_a_batch_fails_its_own_caller_only(database_url: str
         )
     assert outcomes.pop(CALLERS).outcome == "version_conflict"
     assert {one.outcome for one in outcomes} == {"stored"}
+
+
+async def test_of_two_data_keys_for_a_customer_in_one_batch_one_counts(database_url: str) -> None:
+    customer = CustomerId("c-1")
+
+    def sealed(stream: str, wrapped: bytes) -> StoredAppend:
+        return msgspec.structs.replace(an_append(stream, 1), data_keys={customer: wrapped})
+
+    async with GroupCommitWriter(database_url) as writer:
+        first, same, other = await asyncio.gather(
+            writer.append(sealed("a", b"one")),
+            writer.append(sealed("b", b"one")),
+            writer.append(sealed("c", b"other")),
+        )
+    assert (first.outcome, same.outcome) == ("stored", "stored")
+    assert other == Outcome("data_key_raced", b"c-1", 0)
+    assert query(database_url, "SELECT originator_id FROM events ORDER BY 1") == [("a",), ("b",)]
+    assert query(database_url, "SELECT wrapped_key FROM customer_keys") == [(b"one",)]
+
+
+async def test_orders_of_a_new_customer_can_be_read_whose_key_went_out_of_date_meanwhile(
+    two_processes: tuple[Ports, Ports], database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ports, _ = two_processes
+    with monkeypatch.context() as patched:
+        patched.setattr(sealing, "ASKED_AGAIN_S", 0.0)  # so each of them draws another key
+        answers = await asyncio.gather(
+            *(place_order(order(), request(f"k{number}"), ports) for number in range(CALLERS))
+        )
+    read = reader(database_url)
+    for answer in answers:
+        [recorded] = read.events(answer.order_id)
+        assert recorded.event.personal.email == EMAIL  # type: ignore[union-attr]
 
 
 async def test_many_who_cancel_pieces_of_one_order_at_once_all_succeed(
