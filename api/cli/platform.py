@@ -13,7 +13,7 @@ from api.cli.services import SERVICES
 
 NOT_RUNNING = 3
 READY_TIMEOUT_S = 3.0
-UNREADY = "unready"
+NOT_READY = ("starting", "unready")
 LITTLE_BYTES = 20_000_000
 SHOWN = ("name", "pid", "port", "state", "restarts")
 
@@ -92,7 +92,7 @@ def status(
     else:
         _print_table(state)
         for row in state["processes"]:
-            if row["state"] == UNREADY and row["name"] in SERVICES:
+            if row["state"] in NOT_READY and row["name"] in SERVICES:
                 typer.echo(f"{row['name']} is not ready: {_problem(row['port'])}")
         if found is not None:
             behind.print_tables(found)

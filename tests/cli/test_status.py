@@ -115,16 +115,17 @@ def test_a_platform_that_has_no_settings_yet_has_no_known_lag(
     assert "no settings yet" in shown.stdout
 
 
+@pytest.mark.parametrize("not_ready", ["unready", "starting"])
 def test_a_service_that_is_not_ready_is_shown_with_its_reason(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, not_ready: str
 ) -> None:
     health = Health()
     health.bad("nothing is sealed: position 9 is missing")
     port = free_port()
     rows = [
         ROW,
-        ROW | {"name": "sealer", "port": port, "state": "unready"},
-        ROW | {"name": "projector", "port": free_port([port]), "state": "unready"},
+        ROW | {"name": "sealer", "port": port, "state": not_ready},
+        ROW | {"name": "projector", "port": free_port([port]), "state": not_ready},
     ]
     state: dict[str, Any] = {"url": URL, "phase": "ready", "processes": rows}
     monkeypatch.setattr(control, "current_state", lambda _home: state)
