@@ -70,7 +70,8 @@ def retry(orders: Orders = None, *, most: Most = MOST, dry_run: DryRun = False) 
     if dry_run:
         typer.echo(f"{len(chosen)} orders would be tried again; nothing was done")
         return
-    if not _tell_retried(letters.retry(reader, chosen)):
+    are_all_whole = _tell_retried(letters.retry(reader, chosen))
+    if _tell_more(letters, orders, most) or not are_all_whole:
         raise typer.Exit(1)
 
 
@@ -82,6 +83,7 @@ def discard(orders: Orders = None, *, most: Most = MOST, dry_run: DryRun = False
         typer.echo(f"{len(chosen)} notes would be discarded; nothing was done")
         return
     typer.echo(f"{letters.discard(chosen)} notes were discarded")
+    _tell_more(letters, orders, most)
 
 
 def _dead_letters() -> "DeadLetters":
@@ -99,6 +101,14 @@ def _reader() -> "OrderReader":
     from infrastructure.settings import StoreSettings
 
     return composition.order_reader(StoreSettings(), pool_size=1)
+
+
+def _tell_more(letters: "DeadLetters", orders: list[str] | None, most: int) -> bool:
+    """Say whether notes are left that the number left out; True if so."""
+    left = 0 if orders else sum(1 for _ in letters.all())
+    if left:
+        typer.echo(f"{left} are parked: where {most} were too few, --most takes more")
+    return left > 0
 
 
 def _chosen(

@@ -205,7 +205,8 @@ class OrderReader:
             self._recorder.datastore.close()
 
     def _fetch_keys(self, owners: set[CustomerId]) -> None:
-        unknown = sorted(self._keys.unknown(owners))
+        # A text with a NUL is none of PostgreSQL: no key is stored under it.
+        unknown = sorted(one for one in self._keys.unknown(owners) if "\0" not in one)
         if not unknown:
             return
         stored = self._ask(lambda recorder: recorder.read_data_keys(unknown))

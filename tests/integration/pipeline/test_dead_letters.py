@@ -12,9 +12,11 @@ import orjson
 import psycopg
 import pytest
 import redis.asyncio
+import typer
 from confluent_kafka import Producer
 from eventsourcing.persistence import StoredEvent
 
+from api.cli.dead_letters import retry
 from commands.envelopes import address_events
 from commands.ports import Answer, Append, Request, Stream, StreamUnreadableError, Write
 from domain.envelope import Actor, Role
@@ -226,6 +228,42 @@ async def test_a_damaged_key_parks_its_customers_orders_and_stops_no_other(
     [letter] = dead_letters(pipeline).all()
     assert (letter.order_id, letter.note.reason) == (bad.order_id, "KeyDamagedError")
     assert all(pipeline.stored(one.order_id) is not None for one in others)
+
+
+async def test_a_customer_that_no_key_can_be_asked_for_parks_their_order_only(
+    pipeline: Pipeline,
+) -> None:
+    bad, other = await pipeline.place(0), await pipeline.place(1)
+    sealed = '"sealed":{"customer_id":"c-0'
+    with psycopg.connect(pipeline.store.postgres_url.get_secret_value()) as sql:
+        sql.execute(
+            "UPDATE events SET state = convert_to("
+            " replace(convert_from(state, 'UTF8'), %s, %s), 'UTF8') WHERE notification_id = %s",
+            [sealed, sealed + "\\u0000", bad.position],
+        )
+    with pipeline.relay(), pipeline.projector():
+        await asyncio.to_thread(pipeline.await_complete, other.position)
+    [letter] = dead_letters(pipeline).all()
+    assert (letter.order_id, letter.note.reason) == (bad.order_id, "KeyMissingError")
+
+
+async def test_who_tries_some_again_is_told_of_the_others(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ORDERTRAIL_POSTGRES_URL", pipeline.store.postgres_url.get_secret_value())
+    monkeypatch.setenv("ORDERTRAIL_MASTER_KEY_FILE", str(pipeline.store.master_key_file))
+    monkeypatch.setenv("ORDERTRAIL_REDIS_URL", pipeline.redis_url)
+    one, two = await pipeline.place(0), await pipeline.place(1)
+    last = [await pipeline.cancel(order.order_id) for order in (one, two)][-1]
+    bad = poisoned(pipeline, one.order_id), poisoned(pipeline, two.order_id)
+    with bad[0], bad[1], pipeline.relay(), pipeline.projector():
+        await asyncio.to_thread(pipeline.await_complete, last.position)
+    with pytest.raises(typer.Exit):
+        await asyncio.to_thread(retry, most=1)
+    told = capsys.readouterr().out
+    assert "1 orders are whole again, 0 are not\n1 are parked" in told
+    await asyncio.to_thread(retry, most=1)
+    assert list(dead_letters(pipeline).all()) == []
 
 
 async def test_with_a_wrong_master_key_nothing_is_parked(pipeline: Pipeline) -> None:
