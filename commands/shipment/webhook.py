@@ -70,8 +70,12 @@ def _meant(parcels: Sequence[_Parcel], scan: Scan) -> _Parcel | None:
     for one in parcels:
         if one.shipment is not None and one.shipment.knows(scan.code, scan.scanned_at):
             return one
-    by_then = scan.scanned_at + AHEAD
-    gone = [one for one in parcels if one.dispatched_at is None or one.dispatched_at <= by_then]
+    # By subtraction: a scan may say the last day of all, and there is no time after it.
+    gone = [
+        one
+        for one in parcels
+        if one.dispatched_at is None or one.dispatched_at - scan.scanned_at <= AHEAD
+    ]
     return next(reversed(gone or parcels), None)
 
 

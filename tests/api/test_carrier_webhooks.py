@@ -202,6 +202,19 @@ def test_scans_from_long_ago_do_no_harm(api: Api, order: OrderId) -> None:
     assert len(seen(api, order)["shipments"][0]["scans"]) == 1
 
 
+def test_a_scan_on_the_last_day_of_all_is_refused_and_sinks_no_other(
+    api: Api, order: OrderId
+) -> None:
+    parcel = pack(api, order, A=1)
+    hand_over(api, parcel, "N1")
+    for meant in ({"carrier": "dhl", "tracking_number": "N1"}, {"shipment_id": parcel}):
+        never = {**DELIVERED, **meant, "code": "X", "scanned_at": "9999-12-31T12:00:00Z"}
+        assert_problem(tells(api, never), 422, "scanned_in_future")
+        assert tells(api, never, {**DELIVERED, **meant}).status_code == 204
+    [shipment] = seen(api, order)["shipments"]
+    assert (shipment["status"], len(shipment["scans"])) == ("delivered", 1)
+
+
 def test_the_parcel_of_who_was_forgotten_arrives_without_a_word_of_them(
     api: Api, order: OrderId
 ) -> None:
