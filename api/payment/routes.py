@@ -8,7 +8,7 @@ from starlette.responses import Response
 from api.http.openapi import path, reads, responses
 from api.http.problems import ProblemError
 from api.http.receive import answered, receive
-from api.order.change_routes import KEY, MERCHANTS, REFUSALS
+from api.order.change_routes import HEADERS, IF_MATCH, KEY, MERCHANTS, REFUSALS
 from api.order.paths import order_id
 from api.payment.schemas import RefundAnswer, RefundBody
 from commands.payment.gateway import GatewayUnknownError, PaymentGateway, WebhookRefusedError
@@ -31,8 +31,8 @@ _log = structlog.get_logger(__name__)
     "/v1/payments/{order_id}/refunds",
     status_code=202,
     summary="Give money back",
-    responses=responses(202, RefundAnswer, {"Location": "The order's address."}, *REFUSALS),
-    openapi_extra=reads(path("order_id"), KEY, body=RefundBody),
+    responses=responses(202, RefundAnswer, HEADERS, *REFUSALS),
+    openapi_extra=reads(path("order_id"), KEY, IF_MATCH, body=RefundBody),
     response_class=Response,
 )
 async def post_refund(http: HttpRequest) -> Response:
@@ -41,7 +41,9 @@ async def post_refund(http: HttpRequest) -> Response:
         http, RefundBody, MERCHANTS, "POST /v1/payments/{id}/refunds", key_needed=True
     )
     body = received.content
-    asked = AskRefund(order_id(http), body.amount_minor, body.currency, body.reason)
+    asked = AskRefund(
+        order_id(http), body.amount_minor, body.currency, body.reason, received.if_position
+    )
     done = await ask_refund(asked, received.request, received.ports)
     return answered(done, f"/v1/orders/{done.order_id}", status=202)
 

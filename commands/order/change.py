@@ -81,10 +81,7 @@ async def change_order(
         earlier = await ports.store.find_answer(request)
         if earlier is not None:
             return earlier
-        if target.if_position not in (None, file.position):
-            raise DomainError(
-                "stale_view", "the order has changed since", extra={"position": file.position}
-            )
+        file.require_view(target.if_position)
         try:
             decided = decide(order, file)
             decision = decided if isinstance(decided, Decision) else await decided

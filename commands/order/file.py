@@ -6,6 +6,7 @@ from typing import Any
 
 from commands.ports import Ports, Stream
 from domain.aggregate import Aggregate
+from domain.errors import DomainError
 from domain.fulfilment.facts import Facts
 from domain.fulfilment.overview import facts_of
 from domain.fulfilment.standing import promised
@@ -42,6 +43,13 @@ class OrderFile:
     def position(self) -> int:
         """Give the log position of the last event in it: the ETag of the order's document."""
         return max(stream.position for stream in self.streams)
+
+    def require_view(self, position: int | None) -> None:
+        """Refuse what was decided on an older view; None: any. Raises DomainError `stale_view`."""
+        if position not in (None, self.position):
+            raise DomainError(
+                "stale_view", "the order has changed since", extra={"position": self.position}
+            )
 
     @property
     def facts(self) -> Facts:

@@ -15,18 +15,21 @@ from domain.payment import decisions
 
 @dataclass(frozen=True, slots=True)
 class AskRefund:
+    """Attributes: if_position: the log position of the view it was decided on; None: any."""
+
     order_id: OrderId
     amount_minor: int
     currency: str
     reason: str
+    if_position: int | None = None
 
 
 async def ask_refund(command: AskRefund, request: Request, ports: Ports) -> Answer:
     """Store what is asked for; the payment service sees to it.
 
     Raises:
-        DomainError: `payment_not_found`; the rules of `decisions.request_refund`;
-            `idempotency_key_reused`; `too_much_contention`.
+        DomainError: `payment_not_found`; `stale_view`; the rules of
+            `decisions.request_refund`; `idempotency_key_reused`; `too_much_contention`.
         StoreUnavailableError: nothing is known to be stored; asking again is safe.
     """
     refund_id = f"{BY_HAND}/{ports.names.new_event_id()}"
@@ -38,6 +41,7 @@ async def ask_refund(command: AskRefund, request: Request, ports: Ports) -> Answ
             return earlier
         if file.order.state is None or file.payment.state is None:
             raise DomainError("payment_not_found", "there is no such payment")
+        file.require_view(command.if_position)
         events = decisions.request_refund(
             file.payment.state,
             refund_id=refund_id,

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from domain.ids import OrderId
+from domain.ids import OrderId, payment_stream
+from domain.payment.events import PaymentCaptured, PaymentCaptureRequested
 from tests.api.api import Api, assert_problem
-from tests.api.test_life import SCAN, WHY, dispatch, order, pack, seen
+from tests.api.test_life import SCAN, WHY, dispatch, happened, order, pack, seen
 
 __all__ = ["order"]
 
@@ -145,6 +146,26 @@ def test_a_stale_view_of_its_order_is_no_ground_to_move_a_parcel(
     body, _ = CALLS[f"shipments/{{}}/{call}"]
     stale = api.post(f"/v1/shipments/{parcel}/{call}", body, headers={"If-Match": '"1"'})
     assert_problem(stale, 412, "stale_view")
+
+
+def test_a_stale_view_of_its_order_is_no_ground_to_give_money_back(
+    api: Api, order: OrderId
+) -> None:
+    asked, taken = PaymentCaptureRequested(order, "p", 700), PaymentCaptured(order, "p", 700)
+    happened(api, order, payment_stream(order), asked, taken)
+    tag = api.get(f"/v1/orders/{order}", role="support").headers["ETag"]
+
+    def give_back(key: str) -> Any:
+        body = {"amount_minor": 100, "currency": "GBP", **WHY}
+        headers = {"If-Match": tag, "Idempotency-Key": key}
+        return api.post(f"/v1/payments/{order}/refunds", body, headers=headers)
+
+    first = give_back("one")
+    assert first.status_code == 202
+    stale = assert_problem(give_back("another's"), 412, "stale_view")
+    assert stale["position"] == first.json()["position"]
+    again = give_back("one")
+    assert (again.status_code, again.json()) == (202, first.json())
 
 
 @pytest.mark.parametrize(
