@@ -66,6 +66,7 @@ def skip(
     """Go on without a stuck step."""
     load_environment()
     _check_step(step)
+    _check_reason(reason)
     with told_if_unreadable(order):
         asyncio.run(_skip(_Wanted(order, step, subject), reason, dry_run=dry_run))
 
@@ -140,6 +141,18 @@ def _check_step(step: str | None) -> None:
 
     if step is not None and step not in set(Step):
         fail(f"there is no step {step}: choose one of {', '.join(Step)}")
+
+
+def _check_reason(reason: str) -> None:
+    """Hold it to what is taken over HTTP: it is stored, and shown on terminals."""
+    from pydantic import TypeAdapter, ValidationError
+
+    from api.order.change_schemas import Reason
+
+    try:
+        TypeAdapter(Reason).validate_python(reason)
+    except ValidationError:
+        fail("a reason has 1 to 500 characters, and no control characters")
 
 
 def _say(records: Sequence["StepRecord"], tasks: Sequence["Task"]) -> None:
