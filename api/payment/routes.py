@@ -6,7 +6,7 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
 from api.http.openapi import path, reads, responses
-from api.http.problems import ProblemError
+from api.http.problems import REFUSED, STATUSES, ProblemError
 from api.http.receive import answered, receive
 from api.order.change_routes import HEADERS, IF_MATCH, KEY, MERCHANTS, REFUSALS
 from api.order.paths import order_id
@@ -14,6 +14,7 @@ from api.payment.schemas import RefundAnswer, RefundBody
 from commands.payment.gateway import GatewayUnknownError, PaymentGateway, WebhookRefusedError
 from commands.payment.refund import AskRefund, ask_refund
 from commands.payment.webhook import record_provider_event
+from domain.errors import DomainError
 
 router = APIRouter(tags=["payments"])
 webhooks = APIRouter(tags=["webhooks"])
@@ -62,15 +63,21 @@ async def post_payment_webhook(http: HttpRequest) -> Response:
     """
     gateway: PaymentGateway = http.app.state.gateway
     if http.path_params["provider"] != gateway.name:
-        raise ProblemError(404, "unknown_provider", "no such provider is at work here")
+        raise _refused(404, "unknown_provider")
     try:
         event = await gateway.parse_webhook(dict(http.headers), await http.body())
+        if event is not None:
+            await record_provider_event(event, gateway.name, http.app.state.ports)
     except WebhookRefusedError as error:
-        status, code = _REFUSED[error.reason]
-        _log.warning("payment_webhook_refused", reason=error.reason)
-        raise ProblemError(status, code, "this webhook is refused") from error
+        raise _refused(*_REFUSED[error.reason]) from error
+    except DomainError as error:
+        raise _refused(STATUSES.get(error.code, REFUSED), error.code) from error
     except GatewayUnknownError as error:
         raise ProblemError(503, "provider_unavailable", "send it again later") from error
-    if event is not None:
-        await record_provider_event(event, gateway.name, http.app.state.ports)
     return Response(status_code=204)
+
+
+def _refused(status: int, code: str) -> ProblemError:
+    """Log it, and say no more than the code: a rule's own words may repeat what was sent."""
+    _log.warning("payment_webhook_refused", code=code)
+    return ProblemError(status, code, "this webhook is refused")

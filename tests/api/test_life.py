@@ -4,9 +4,18 @@ import asyncio
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from commands.envelopes import address_events
-from commands.payment.gateway import AttemptChanged, Authorized, ChargedBack, ProviderEvent
+from commands.payment.gateway import (
+    AttemptChanged,
+    Authorized,
+    ChargedBack,
+    Moved,
+    ProviderEvent,
+    RefundChanged,
+    refund_key,
+)
 from commands.ports import Answer, Append, Ports, Request, Stream, Write
 from domain.envelope import Actor, Role
 from domain.events import EventOfOrder
@@ -302,3 +311,18 @@ def test_a_webhook_that_is_not_the_providers_stores_nothing(api: Api, order: Ord
     assert_problem(webhook(api, b"unheard of"), 404, "unknown_object")
     assert_problem(webhook(api, b"one", provider="stripe"), 404, "unknown_provider")
     assert len(api.store.log) == before
+
+
+def test_a_refused_webhook_is_logged_by_its_code_and_nothing_of_it_is_repeated(
+    api: Api, order: OrderId
+) -> None:
+    unasked = RefundChanged(refund_key(order, "sent-by-ada", 1), Moved(5))
+    api.gateway.events[b"one"] = ProviderEvent("evt-1", order, unasked)
+    with capture_logs() as lines:
+        problem = assert_problem(webhook(api, b"one"), 422, "provider_disagrees")
+        webhook(api, b"one", signature="wrong")
+        webhook(api, b"one", provider="stripe")
+    assert "sent-by-ada" not in str((problem, lines))
+    told = [line for line in lines if line["event"] == "payment_webhook_refused"]
+    codes = ["provider_disagrees", "bad_signature", "unknown_provider"]
+    assert [line["code"] for line in told] == codes
