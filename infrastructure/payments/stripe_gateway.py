@@ -194,22 +194,24 @@ class StripeGateway:
 
     async def parse_webhook(self, headers: Mapping[str, str], body: bytes) -> ProviderEvent | None:
         lower = {name.lower(): value for name, value in headers.items()}
+        signature = lower.get("stripe-signature", "")
+        if not signature.isascii():  # Stripe's package compares nothing else, and says TypeError
+            raise WebhookRefusedError("bad_signature")
         try:
-            event = self._client.construct_event(
-                body, lower.get("stripe-signature", ""), self._config.webhook_secret
-            )
+            event = self._client.construct_event(body, signature, self._config.webhook_secret)
+            kind = event.type.split(".")[0]
+            withdrawn = event.type == "charge.dispute.funds_withdrawn"
+            # Stripe tells of refunds by both of these; some failures of them only by the second.
+            of_refund = kind == "refund" or event.type == "charge.refund.updated"
+            if not (kind == "payment_intent" or of_refund or withdrawn):
+                return None  # before its object is read: those of other kinds may have no id
             about = event.data.object.to_dict()
-            kind, reference = event.type.split(".")[0], about.get("payment_intent") or about["id"]
+            reference = about.get("payment_intent") or about["id"]
         except stripe.SignatureVerificationError as error:
             old = "tolerance" in str(error)
             raise WebhookRefusedError("old_timestamp" if old else "bad_signature") from None
         except (ValueError, KeyError, AttributeError) as error:
             raise WebhookRefusedError("malformed") from error
-        withdrawn = event.type == "charge.dispute.funds_withdrawn"
-        # Stripe tells of refunds by both of these; some failures of them only by the second.
-        of_refund = kind == "refund" or event.type == "charge.refund.updated"
-        if not (kind == "payment_intent" or of_refund or withdrawn):
-            return None
         intent = await self._retrieve(reference)
         ours = {} if intent is None else _metadata(intent)
         if intent is None or not {"order_id", "attempt"} <= ours.keys():

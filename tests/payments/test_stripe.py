@@ -234,10 +234,36 @@ async def give_back(stripe: Stripe) -> tuple[str, dict[str, str]]:
     return key, {"id": refund_id, "object": "refund", "payment_intent": reference}
 
 
-async def test_a_message_of_a_kind_that_we_do_not_record_is_passed_over(stripe: Stripe) -> None:
-    about = {"id": "po_1", "object": "payout"}
-    headers, body = stripe_webhook("payout.paid", about, _now_s())
+@pytest.mark.parametrize(
+    ("kind", "about"),
+    [
+        ("payout.paid", {"id": "po_1", "object": "payout"}),
+        ("balance.available", {"object": "balance"}),
+        ("charge.dispute.funds_reinstated", {"id": "dp_1", "object": "dispute"}),
+    ],
+)
+async def test_a_message_of_a_kind_that_we_do_not_record_is_passed_over(
+    stripe: Stripe, kind: str, about: dict[str, str]
+) -> None:
+    headers, body = stripe_webhook(kind, about, _now_s())
     assert await stripe.gateway.parse_webhook(headers, body) is None
+
+
+@pytest.mark.parametrize("kind", ["refund.updated", "payment_intent.canceled"])
+async def test_what_we_record_of_an_object_without_id_is_nonsense(
+    stripe: Stripe, kind: str
+) -> None:
+    with pytest.raises(WebhookRefusedError) as caught:
+        await stripe.gateway.parse_webhook(*stripe_webhook(kind, {"object": "x"}, _now_s()))
+    assert caught.value.reason == "malformed"
+
+
+@pytest.mark.parametrize("signature", ["t=1,v1=\xe9", "t={now},v1=\xe9", "t=\u0661,v1=00"])
+async def test_a_signature_that_is_not_ascii_is_nobodys(stripe: Stripe, signature: str) -> None:
+    headers = {"Stripe-Signature": signature.format(now=_now_s())}
+    with pytest.raises(WebhookRefusedError) as caught:
+        await stripe.gateway.parse_webhook(headers, b"{}")
+    assert caught.value.reason == "bad_signature"
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"id": 1}', b"\xff", b'{"data": 1}'])
