@@ -20,6 +20,7 @@ import typer
 from rich.console import Console
 
 from api.cli.bars import BarProgress, PlainProgress, bars
+from api.cli.demo.again import insist
 from api.cli.demo.show import counted, show_story
 from api.cli.demo.story import Story, write_story
 from api.cli.demo.tell import Teller, Told
@@ -131,10 +132,12 @@ class _Watcher:
 
     async def _await(self, order_id: str, position: int, acknowledged_at: float) -> None:
         async with self._gate:
-            answer = await self._client.get(
-                f"/v1/orders/{order_id}",
-                params={"min_position": position},
-                headers={"Prefer": f"wait={LONGEST_WAIT_S}"},
+            answer = await insist(
+                lambda: self._client.get(
+                    f"/v1/orders/{order_id}",
+                    params={"min_position": position},
+                    headers={"Prefer": f"wait={LONGEST_WAIT_S}"},
+                )
             )
         if answer.is_success and answer.headers.get("Order-View") == "redis":
             self.waits.seconds.append(time.monotonic() - acknowledged_at)

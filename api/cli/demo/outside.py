@@ -10,6 +10,8 @@ from typing import Any
 
 import httpx
 
+from api.cli.demo.again import insist
+
 CARRIER = "DPD"
 """The carrier that tells of its scans by itself."""
 
@@ -47,6 +49,6 @@ class Outside:
 
     async def _send(self, sender: str, headers: Mapping[str, str], body: bytes) -> None:
         path = f"/v1/webhooks/{sender}"
-        answer = await self._client.post(path, content=body, headers=headers)
+        answer = await insist(lambda: self._client.post(path, content=body, headers=headers))
         if answer.is_error:
             raise RuntimeError(f"POST {path}: {answer.status_code} {answer.text[:500]}")

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 
+from api.cli.demo.again import insist
 from api.cli.demo.outside import CARRIER, Outside
 from api.cli.demo.story import Ending, Purchase, Story
 
@@ -132,8 +133,7 @@ class Teller:
             "shipping_address": {"city": "London", "country": "GB"},
             "payment_token": purchase.card,
         }
-        name = os.urandom(8).hex()
-        placed = await self._post("/v1/orders", body, {**customer, "Idempotency-Key": name})
+        placed = await self._post("/v1/orders", body, customer)
         order = placed["order_id"]
         document = await self._until(
             order, lambda one: one["status"] != "pending" or one["payment"]["action_url"]
@@ -190,7 +190,8 @@ class Teller:
         await self._post(f"/v1/returns/{name}/receipts", come, self._merchant)
 
     async def _post(self, path: str, body: Any, headers: Mapping[str, str]) -> Any:
-        answer = await self._client.post(path, json=body, headers=headers)
+        named = {**headers, "Idempotency-Key": os.urandom(8).hex()}
+        answer = await insist(lambda: self._client.post(path, json=body, headers=named))
         if answer.is_error:
             raise RuntimeError(f"POST {path}: {answer.status_code} {answer.text[:500]}")
         done = answer.json()
@@ -205,7 +206,9 @@ class Teller:
             # As of what was done to it last: an older view might look settled.
             since = {"min_position": self._positions[order]}
             path = f"/v1/orders/{order}"
-            answer = await self._client.get(path, params=since, headers=self._support)
+            answer = await insist(
+                lambda: self._client.get(path, params=since, headers=self._support)
+            )
             if answer.is_error:
                 raise RuntimeError(f"GET {path}: {answer.status_code} {answer.text[:500]}")
             return answer.json()
