@@ -9,6 +9,7 @@ import json
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,6 +22,8 @@ from infrastructure.observability.logging import configure_logging
 
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 5.0
+SILENT_S = 60.0
+"""Without a sign of its work for so long a worker is not ready."""
 GC_THRESHOLDS = (20_000, 20, 50)
 """Python's 700 looks through a batch again and again: a tenth of a relay's time."""
 
@@ -29,12 +32,17 @@ _faults = Counter("ordertrail_worker_faults", "Faults after which the work began
 
 
 class Health:
-    """What a worker says of itself: ready while its work goes on, and otherwise why not."""
+    """What a worker says of itself: ready while its work goes on, and otherwise why not.
+
+    Also where it can't say so any more, as it waits for what never answers.
+    """
 
     def __init__(self) -> None:
         self._problem: str | None = "starting"
+        self._good_at = 0.0
 
     def good(self) -> None:
+        self._good_at = time.monotonic()
         self._problem = None
 
     def bad(self, problem: str) -> None:
@@ -42,6 +50,9 @@ class Health:
 
     @property
     def problem(self) -> str | None:
+        silent_s = time.monotonic() - self._good_at
+        if self._problem is None and silent_s > SILENT_S:
+            return f"its work has not gone on for {silent_s:.0f} s"
         return self._problem
 
 
