@@ -9,7 +9,7 @@ import msgspec
 from domain.ids import OrderId
 from infrastructure.redis import shard_keys, stored_document
 from infrastructure.redis.stored_document import ParkedNote, StoredDocument
-from projections.order.document import OrderDocument
+from projections.order.document import OrderDocument, forget
 
 Argument: TypeAlias = str | bytes
 """Of a script, as Redis takes it."""
@@ -33,8 +33,11 @@ def encode_change(
     With a note the order is parked, and this its last good document; one that was parked before
     doesn't go back in position. List entries that stand there already, for they were written with
     what was read, are left alone; with `relist` they are written too, in case somebody has lost
-    them.
+    them. What was emptied when its customer was forgotten stays so: of an order that could not be
+    read then no event says it, and whoever has folded it may have the key in a cache still.
     """
+    if old is not None and stored_document.is_emptied(old):
+        document = forget(document)
     parked = note is not None
     at_least = old.position if parked and old is not None and old.header.parked else 0
     value, header = stored_document.encode(document, parked=parked, at_least=at_least)

@@ -19,7 +19,6 @@ from infrastructure.event_store.order_reader import UnreadableEventError
 from infrastructure.redis import script_arguments, shard_keys, stored_document
 from infrastructure.redis.script_arguments import Argument
 from infrastructure.redis.stored_document import ParkedNote, StoredDocument
-from projections.order.body import is_forgotten
 from projections.order.document import OrderDocument, forget
 
 LEAVE_PROGRESS = "*"
@@ -106,17 +105,9 @@ def last_good(read: StoredDocument | None, error: UnreadableEventError) -> Order
     one is too, for whoever has folded it may have the key in a cache still.
     """
     before = error.before
-    if before is None or read is None or not _is_forgotten(read):
+    if before is None or read is None or not stored_document.is_emptied(read):
         return before
     return forget(before)
-
-
-def _is_forgotten(stored: StoredDocument) -> bool:
-    document = stored_document.to_document(stored)
-    try:
-        return document is not None and is_forgotten(document.body)
-    except (KeyError, TypeError):
-        return False  # JSON that no projection wrote
 
 
 def note_on(error: UnreadableEventError) -> ParkedNote:

@@ -10,6 +10,7 @@ import msgspec
 import orjson
 
 from domain.ids import CustomerId, StreamId
+from domain.personal import FORGOTTEN
 from projections.order.body import is_forgotten
 from projections.order.document import OrderDocument
 from projections.order.lists import lists_of, sort_key
@@ -70,6 +71,7 @@ class _ShownHeader(msgspec.Struct):
 
 _MEMBERS = {"order_id", "customer", "lines", "position"}
 """By which a body is known for one of ours: every one has them from its beginning."""
+_MASK = str(FORGOTTEN.name).encode()
 _NO_HEADER = Header(owner=CustomerId(""), versions={}, sort_key="", lists=[])
 _shown_decoder = msgspec.json.Decoder(_ShownHeader)
 _header_decoder = msgspec.json.Decoder(Header)
@@ -136,6 +138,17 @@ def to_document(stored: StoredDocument) -> OrderDocument | None:
     if not isinstance(body, dict) or not body.keys() >= _MEMBERS:
         return None
     return OrderDocument(body, stored.header.versions)
+
+
+def is_emptied(stored: StoredDocument) -> bool:
+    """Whether it is a document of a customer who was forgotten."""
+    if _MASK not in stored.body:  # most are not, and need not be parsed
+        return False
+    document = to_document(stored)
+    try:
+        return document is not None and is_forgotten(document.body)
+    except (KeyError, TypeError):
+        return False  # JSON that no projection wrote
 
 
 def body_bytes(document: OrderDocument) -> bytes:

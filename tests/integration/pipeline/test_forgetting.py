@@ -333,6 +333,8 @@ async def test_a_parked_order_keeps_its_note_and_loses_its_personal_data(
         assert_moved(pipeline, stale)
         assert SECRET not in everything_in_redis(pipeline)
     assert await sources(pipeline, bad.order_id) == ["event-store", "redis"]
+    dead_letters(pipeline).retry(pipeline.reader, [bad.order_id])
+    assert SECRET not in everything_in_redis(pipeline)  # though this process has the key still
     told, _ = await finish(pipeline, [bad.order_id])
     assert told.now == 1
     dead_letters(pipeline).retry(pipeline.reader, [bad.order_id])
