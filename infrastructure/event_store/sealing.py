@@ -69,13 +69,17 @@ class DataKeys:
         self._master = AESGCM(master_key)
         self._cached: OrderedDict[CustomerId, _Key] = OrderedDict()
         self.is_right = False
-        """Whether the master key has unwrapped a key: then one that it can't is damaged."""
+        """Whether the master key is known for the right one: what it can't unwrap is damaged."""
 
     def unknown(self, customers: Iterable[CustomerId]) -> set[CustomerId]:
         """Give those whose key must be fetched before sealing or opening."""
         since = time.monotonic() - ASKED_AGAIN_S
         cached = self._cached
-        return {one for one in customers if one not in cached or cached[one].read_at < since}
+        return {one for one in customers if one not in cached or self._is_stale(cached[one], since)}
+
+    def _is_stale(self, key: _Key, since: float) -> bool:
+        # With a wrong master key every one looks damaged, each time that it is asked for.
+        return key.read_at < since or (isinstance(key.cipher, _Damaged) and not self.is_right)
 
     def learn(self, customer: CustomerId, wrapped: bytes | None) -> bool:
         """Take a key as the database has it; None: the customer was forgotten.
@@ -87,7 +91,6 @@ class DataKeys:
         except (InvalidTag, ValueError):  # of the wrong length, too
             self._remember(customer, wrapped, _Damaged())
             return False
-        self.is_right = self.is_right or cipher is not None
         self._remember(customer, wrapped, cipher)
         return True
 

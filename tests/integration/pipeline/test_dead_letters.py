@@ -195,7 +195,7 @@ async def test_a_message_that_is_not_ours_is_passed_over(pipeline: Pipeline) -> 
 UNREADABLE = [
     "\\x00ff00",
     "\\x7b226576656e745f6964223a357d",
-    "\\x7b226576656e745f6964223a22ff227d",
+    "\\x7b22636f7272656c6174696f6e5f6964223a22ff227d",
     "\\x",
 ]
 """States that are no JSON, none of an event, no UTF-8 in a text, and nothing at all."""
@@ -261,7 +261,7 @@ async def test_who_tries_some_again_is_told_of_the_others(
     with pytest.raises(typer.Exit):
         await asyncio.to_thread(retry, most=1)
     told = capsys.readouterr().out
-    assert "1 orders are whole again, 0 are not\n1 are parked" in told
+    assert "1 orders are whole again, 0 are not\n1 more are parked" in told
     await asyncio.to_thread(retry, most=1)
     assert list(dead_letters(pipeline).all()) == []
 
@@ -273,7 +273,7 @@ async def test_with_a_wrong_master_key_nothing_is_parked(pipeline: Pipeline) -> 
         damage_key(pipeline, f"c-{number}")
     with pipeline.relay(), pipeline.projector():
         until = time.monotonic() + WAIT_S
-        while not any(isinstance(one, MasterKeyWrongError) for one in pipeline.faults):
+        while sum(isinstance(one, MasterKeyWrongError) for one in pipeline.faults) < 3:
             assert time.monotonic() < until, pipeline.faults
             await asyncio.sleep(0.02)
     assert list(dead_letters(pipeline).all()) == []
