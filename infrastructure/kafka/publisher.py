@@ -142,20 +142,21 @@ class Publisher:
         may be ended after the first.
 
         Raises:
-            ForeignTopicError: one has lost its beginning, and is none of ours.
-            TopicChangedError: one of ours has, so they are removed.
+            ForeignTopicError: one has lost its beginning, and not all that they have is ours.
+            TopicChangedError: one has, and all is ours, so they are removed.
             KafkaException: Kafka is away, or a topic is gone.
         """
         bounds = self._ask_bounds()
-        cut = [one for one in self._topics if any(at.begin > 0 for at in bounds[one.topic])]
-        for one in cut:
-            if str(one) not in ours:
+        if all(at.begin == 0 for at in _flat(bounds)):
+            return
+        for one in self._topics:
+            if str(one) not in ours and any(at.end > 0 for at in bounds[one.topic]):
                 raise ForeignTopicError(
-                    f"{one.topic} has lost its first messages, and nothing says that they were"
-                    " ours: name another topic in the settings, or delete it"
+                    f"{self._topic} or {self._stock_topic} has lost its first messages, and nothing"
+                    f" says that what {one.topic} has is ours: name another topic in the settings,"
+                    " or delete it"
                 )
-        if cut:
-            self._remove((), _flat(bounds))
+        self._remove((), _flat(bounds))
 
     def read_ends(self) -> Sequence[int]:
         """Give where the partitions end, if they have all that they must have.

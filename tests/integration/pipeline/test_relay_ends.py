@@ -153,6 +153,23 @@ async def test_a_topic_of_ours_is_made_anew_also_where_the_other_one_is_removed_
     assert {one.begin for one in bounds_in_kafka(pipeline)} == {0}
 
 
+async def test_another_ones_topic_is_left_alone_though_the_one_beside_it_is_ours(
+    pipeline: Pipeline,
+) -> None:
+    await run_relay_once(pipeline)
+    publish_as_another(pipeline)
+    delete_first_message(pipeline)
+    others = f"{pipeline.kafka.stock_topic}-of-others"
+    make_topic_of_another(pipeline, topic=others)
+    publish_as_another(pipeline, others)
+    pipeline.kafka = pipeline.kafka.model_copy(update={"stock_topic": others})
+    before = incarnation(pipeline)
+    with pipeline.relay():
+        await asyncio.to_thread(await_fault, pipeline, ForeignTopicError)
+    assert incarnation(pipeline) == before
+    assert sum(ends_in_kafka(pipeline)[pipeline.kafka.order_partitions :]) > 0
+
+
 async def test_a_transaction_that_somebody_left_open_is_no_loss(pipeline: Pipeline) -> None:
     await run_relay_once(pipeline)
     before = incarnation(pipeline)
@@ -171,9 +188,11 @@ async def test_a_transaction_that_somebody_left_open_is_no_loss(pipeline: Pipeli
     assert incarnation(pipeline) == before
 
 
-def make_topic_of_another(pipeline: Pipeline, policy: str = "delete") -> None:
+def make_topic_of_another(
+    pipeline: Pipeline, policy: str = "delete", topic: str | None = None
+) -> None:
     admin = topics.admin(pipeline.kafka.kafka_bootstrap)
-    topic, partitions = pipeline.kafka.order_topic, pipeline.kafka.order_partitions
+    topic, partitions = topic or pipeline.kafka.order_topic, pipeline.kafka.order_partitions
     config = {"retention.ms": WEEK_MS, "cleanup.policy": policy}
     admin.create_topics([NewTopic(topic, partitions, 1, config=config)])[topic].result()
 
