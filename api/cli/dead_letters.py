@@ -71,7 +71,7 @@ def retry(orders: Orders = None, *, most: Most = MOST, dry_run: DryRun = False) 
         typer.echo(f"{len(chosen)} orders would be tried again; nothing was done")
         return
     are_all_whole = _tell_retried(letters.retry(reader, chosen))
-    if _tell_more(letters, orders, most) or not are_all_whole:
+    if _tell_more(letters, chosen, most) or not are_all_whole:
         raise typer.Exit(1)
 
 
@@ -83,7 +83,7 @@ def discard(orders: Orders = None, *, most: Most = MOST, dry_run: DryRun = False
         typer.echo(f"{len(chosen)} notes would be discarded; nothing was done")
         return
     typer.echo(f"{letters.discard(chosen)} notes were discarded")
-    _tell_more(letters, orders, most)
+    _tell_more(letters, chosen, most)
 
 
 def _dead_letters() -> "DeadLetters":
@@ -103,12 +103,13 @@ def _reader() -> "OrderReader":
     return composition.order_reader(StoreSettings(), pool_size=1)
 
 
-def _tell_more(letters: "DeadLetters", orders: list[str] | None, most: int) -> bool:
-    """Say whether notes are left that the number left out; True if so."""
-    left = 0 if orders else sum(1 for _ in letters.all())
-    if left:
-        typer.echo(f"{left} are parked: where {most} were too few, --most takes more")
-    return left > 0
+def _tell_more(letters: "DeadLetters", chosen: "Sequence[OrderId]", most: int) -> bool:
+    """Say whether there are others than so many; True if so."""
+    others = {one.order_id for one in letters.all()}.difference(chosen)
+    if len(chosen) < most or not others:
+        return False
+    typer.echo(f"{len(others)} more are parked: --most takes more at once")
+    return True
 
 
 def _chosen(

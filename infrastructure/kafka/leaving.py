@@ -2,7 +2,7 @@
 
 librdkafka may wait in `close` for ever, deaf also to SIGTERM: it asks for the group's coordinator
 again and again where that went away with a commit under way (librdkafka, issue 3740). Nothing but
-the end of the process helps then; whoever started it starts it anew.
+the end of the process helps then; the supervisor starts it anew.
 """
 
 import os
@@ -11,7 +11,7 @@ import threading
 import structlog
 from confluent_kafka import Consumer
 
-WITHIN_S = 15.0
+WITHIN_S = 30.0
 """More than `session.timeout.ms`: Kafka has given its partitions to others by then."""
 HANGS = 70
 """The exit status: EX_SOFTWARE of sysexits.h."""

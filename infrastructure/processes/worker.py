@@ -22,8 +22,9 @@ from infrastructure.observability.logging import configure_logging
 
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 5.0
-SILENT_S = 60.0
-"""Without a sign of its work for so long a worker is not ready."""
+SILENT_S = 300.0
+"""Without a sign of its work for so long a worker is not ready; a sealer that has far to go takes
+minutes for a round."""
 GC_THRESHOLDS = (20_000, 20, 50)
 """Python's 700 looks through a batch again and again: a tenth of a relay's time."""
 
