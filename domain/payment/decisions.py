@@ -63,10 +63,11 @@ def request_capture(
 ) -> tuple[PaymentEvent, ...]:
     """Decide to take the money of a parcel; after a failure, once more.
 
-    What the provider has let go of by now can't be taken: that is refused for good at once.
+    What the provider has let go of by now can't be taken: that is refused for good at once. Nothing
+    is taken for a parcel of gifts whether it still holds the rest's money or not.
 
     Raises:
-        DomainError: `illegal_transition` unless it is authorized and not closed;
+        DomainError: `illegal_transition` unless it was authorized, and is not closed or it is 0;
             `capture_above_authorized`, `capture_changed`, `amount_out_of_range`.
     """
     _check_amount(amount_minor)
@@ -77,7 +78,9 @@ def request_capture(
         if before.outcome is not Outcome.FAILED:
             return ()
     asked = PaymentCaptureRequested(payment.order_id, capture_id, amount_minor)
-    if payment.held is not None and payment.voided_minor is not None and amount_minor:
+    if payment.held is not None and amount_minor == 0:
+        return (asked, PaymentCaptured(payment.order_id, capture_id, 0))
+    if payment.held is not None and payment.voided_minor is not None:
         gone = "the provider has let go of the money"
         return (asked, PaymentCaptureFailed(payment.order_id, capture_id, gone, final=True))
     if payment.held is None or payment.closed:
@@ -88,8 +91,6 @@ def request_capture(
             f"{payment.capturable_minor} minor units are left to capture",
             extra={"capturable_minor": payment.capturable_minor},
         )
-    if amount_minor == 0:
-        return (asked, PaymentCaptured(payment.order_id, capture_id, 0))
     return (asked,)
 
 

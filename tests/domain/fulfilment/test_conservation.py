@@ -186,6 +186,18 @@ class AnyStory(RuleBasedStateMachine):
         self.world.move(*move)
 
     @rule()
+    def the_provider_lets_go_of_the_rest(self) -> None:
+        self.world.provider_lets_go()
+
+    @rule(number=st.integers(1, 2), rest=st.integers(1, 3))
+    def a_parcel_comes_back_once_the_rest_is_let_go_of(self, number: int, rest: int) -> None:
+        """Few stories would get to a parcel of which nothing is taken without this."""
+        self.a_parcel_leaves(number, ParcelStatus.RETURNED)
+        self.the_customer_cancels_pieces("AB"[2 - number], rest)
+        self.world.provider_lets_go()
+        self.a_parcel_leaves(number, ParcelStatus.DELIVERED)
+
+    @rule()
     def people_receive_what_came_back(self) -> None:
         self.world.receive_what_came_back()
 

@@ -272,8 +272,11 @@ class World:
             return
         self._look_up_captures()
         if name not in self.provider.captured:
-            amount = min(self._share(name), self.facts.payment.held_minor)
-            if not payment.authorized or payment.voided or self._fails(event, luck):
+            share = self._share(name)
+            amount = share if payment.voided else min(share, self.facts.payment.held_minor)
+            if not amount:
+                luck = Luck.YES  # nobody is asked to move 0
+            if not payment.authorized or (amount and payment.voided) or self._fails(event, luck):
                 return
             self.provider.captured[name] = amount
         if luck is Luck.YES:
@@ -367,6 +370,14 @@ class World:
             failures = {**payment.failures, name: payment.failures.get(name, 0) + 1}
             self._pay(failures=failures, refused=payment.refused | refused)
         return luck in (Luck.NO, Luck.NEVER, Luck.UNHEARD)
+
+    def provider_lets_go(self) -> None:
+        """Let an authorization run out of which nothing more is owed: else it would be our loss."""
+        payment = self.facts.payment
+        spent = self.order.owed_minor <= payment.captured_minor
+        if payment.authorized and not (payment.pending or payment.voided) and spent:
+            self.provider.voided = True
+            self._pay(voided=True)
 
     def _void(self, luck: Luck) -> None:
         if luck not in (Luck.YES, Luck.YES_UNHEARD):

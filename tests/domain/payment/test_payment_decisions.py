@@ -160,6 +160,22 @@ def test_what_the_provider_has_let_go_of_is_refused_for_good() -> None:
     assert after((*AUTHORIZED, CLOSED, requested, failed)).captures["p1"].refused
 
 
+@pytest.mark.parametrize("later", [(), (CLOSING,), (CLOSED,), (CLOSING, CLOSED)])
+def test_a_parcel_of_gifts_is_settled_whatever_became_of_the_money(
+    later: tuple[PaymentEvent, ...],
+) -> None:
+    events = (*AUTHORIZED, *later)
+    taken = take(after(events), 0)
+    assert taken == capture("p1", 0)
+    assert take(after((*events, *taken)), 0) == ()
+    assert after((*events, *taken)).capturable_minor == after(events).capturable_minor
+
+
+def test_nothing_is_settled_before_it_was_authorized() -> None:
+    for events in ((asked(),), (asked(), declined())):
+        assert refused(partial(take, after(events), 0)).code == "illegal_transition"
+
+
 def test_what_is_held_is_voided_once() -> None:
     assert void(given(*AUTHORIZED)) == (CLOSING,)
     assert void(given(*AUTHORIZED, CLOSING)) == ()
