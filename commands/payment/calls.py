@@ -2,12 +2,12 @@
 
 Rule: a call is made from what the log says is pending, never from memory. After a call of which
 nobody knows the outcome, the provider is asked what happened before the same request is sent
-again, under the same key.
+again, under the same key; and it is not, once the provider may have forgotten that key.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeAlias
 
 from commands.attempts import until_unmoved
@@ -18,6 +18,7 @@ from commands.payment.gateway import (
     AuthorizationStatus,
     Authorized,
     Declined,
+    GatewayUnknownError,
     Moved,
     PaymentGateway,
     Refused,
@@ -34,6 +35,9 @@ from domain.payment.events import DeclineCode, PaymentEvent
 from domain.payment.open_calls import Authorize, Call, Capture, Refund, Void
 from domain.payment.state import PAYMENT, Outcome, Payment
 
+KEYS_KEPT = timedelta(hours=23)
+"""How long a provider surely knows a key again: Stripe for 24 h, and clocks differ."""
+
 
 class NotYetError(Exception):
     """Nothing came of a call so far: it is to be made again later. The text says why."""
@@ -46,7 +50,8 @@ class Asked:
     Attributes:
         again: it was made before, and nobody knows what came of it.
         token: the provider's name of the customer's card; None: it is not known any more.
-        asked_at: when it was first asked for.
+        asked_at: when the first of the payment's calls was asked for.
+        requested_at: when this call was asked for: its key is no older.
         correlation_id: of what set it off.
     """
 
@@ -55,6 +60,7 @@ class Asked:
     again: bool
     token: str | None
     asked_at: datetime
+    requested_at: datetime
     correlation_id: str
 
 
@@ -76,7 +82,7 @@ async def make_call(
         case Authorize(attempt=attempt):
             decide = await _authorize(attempt, asked, payment, gateway)
         case Capture():
-            decide = await _capture(asked.call, asked, payment, gateway)
+            decide = await _capture(asked.call, asked, payment, gateway, now=ports.clock.now())
         case Void(stray=stray):
             decide = await _void(stray, asked, payment, gateway)
         case Refund():
@@ -195,18 +201,20 @@ def _authorized(attempt: int, outcome: AuthorizationStatus, *, waits: bool) -> D
 
 
 async def _capture(
-    call: Capture, asked: Asked, payment: Payment, gateway: PaymentGateway
+    call: Capture, asked: Asked, payment: Payment, gateway: PaymentGateway, *, now: datetime
 ) -> Decide:
     reference, held = _held(payment)
     capture = payment.captures[call.capture_id]
-    if asked.again:
-        record = await _record(held, asked, payment, gateway)
-        if record is not None:
-            taken = outcomes.captured_in_total(payment, total_minor=record.captured_minor)
-            if taken:
-                return lambda now: outcomes.captured_in_total(
-                    now, total_minor=record.captured_minor
-                )
+    record = await _record(held, asked, payment, gateway) if asked.again else None
+    if record is not None and record.captured_minor != payment.captured_minor:
+        total_minor = record.captured_minor
+        if outcomes.captured_in_total(payment, total_minor=total_minor):
+            return lambda now: _captured_in_total(call, now, total_minor)
+        if now - asked.requested_at >= KEYS_KEPT:
+            raise GatewayUnknownError(
+                "some of the captures under way were done, and it can't be told which;"
+                " to ask for one again could take its money twice"
+            )
     if payment.currency is None:
         raise AssertionError("what was authorized has a currency")
     result = await gateway.capture(
@@ -229,6 +237,14 @@ async def _capture(
                 detail=detail,
                 final=final,
             )
+
+
+def _captured_in_total(call: Capture, payment: Payment, total_minor: int) -> Sequence[PaymentEvent]:
+    """Record what a total tells; the payment may have moved since, so that it tells nothing now."""
+    events = outcomes.captured_in_total(payment, total_minor=total_minor)
+    if not events and payment.captures[call.capture_id].outcome is Outcome.PENDING:
+        raise NotYetError("another capture was asked for meanwhile")
+    return events
 
 
 def _is_last(payment: Payment, capture_id: str) -> bool:

@@ -84,17 +84,26 @@ def captured(payment: Payment, *, capture_id: str, amount_minor: int) -> tuple[P
 
 
 def captured_in_total(payment: Payment, *, total_minor: int) -> tuple[PaymentEvent, ...]:
-    """Record what a provider took that only tells totals: the one capture that explains it, if any.
+    """Record what a provider took that only tells totals: all that is under way, if that is it.
 
-    Where several are under way it can't be told; then each is asked for again by its key.
+    Where it took another amount it can't be told for which captures.
+
+    Raises:
+        DomainError: `provider_disagrees` where it would be more than was authorized.
     """
-    pending = [
-        capture_id for capture_id, one in payment.captures.items() if one.outcome is Outcome.PENDING
-    ]
-    taken_minor = total_minor - payment.captured_minor
-    if len(pending) != 1 or payment.captures[pending[0]].amount_minor != taken_minor:
+    pending = {
+        capture_id: one.amount_minor
+        for capture_id, one in payment.captures.items()
+        if one.outcome is Outcome.PENDING
+    }
+    if not pending or total_minor - payment.captured_minor != sum(pending.values()):
         return ()
-    return captured(payment, capture_id=pending[0], amount_minor=taken_minor)
+    if total_minor > payment.authorized_minor:
+        raise _disagrees("it captured more than was authorized")
+    return tuple(
+        PaymentCaptured(payment.order_id, capture_id, amount_minor)
+        for capture_id, amount_minor in pending.items()
+    )
 
 
 def capture_failed(

@@ -17,13 +17,13 @@ from prometheus_client import Counter
 from commands.payment.calls import Asked, NotYetError, make_call
 from commands.payment.gateway import GatewayUnknownError, PaymentGateway
 from commands.ports import StreamUnreadableError
-from domain.envelope import Envelope
+from domain.envelope import Recorded
 from domain.errors import DomainError, UnavailableError
 from domain.events import DomainEvent
 from domain.ids import OrderId, payment_stream
 from domain.order.events import OrderPlaced
-from domain.payment.events import PaymentEvent
-from domain.payment.open_calls import Authorize, Call, open_calls
+from domain.payment.events import PaymentCaptureRequested, PaymentEvent
+from domain.payment.open_calls import Authorize, Call, Capture, open_calls
 from domain.payment.state import PAYMENT, Outcome, Payment
 from infrastructure.event_store.order_reader import OrderReader, UnreadableEventError
 from infrastructure.postgres import tasks as tasks_table
@@ -167,7 +167,7 @@ class Calls:
             if call is None or payment is None:
                 await self._go_on(task.order_id, open_calls(payment))
                 return None
-            asked = _asked(task, call, placed=events[0].event, oldest=ours[0].envelope)
+            asked = _asked(task, call, placed=events[0].event, ours=ours)
             after = await make_call(asked, payment, self._gateway, self._ports)
         except StreamUnreadableError as error:
             return str(error)
@@ -185,15 +185,33 @@ class Calls:
         return None
 
 
-def _asked(task: Task, call: Call, *, placed: DomainEvent, oldest: Envelope) -> Asked:
+def _asked(
+    task: Task, call: Call, *, placed: DomainEvent, ours: Sequence[Recorded[DomainEvent]]
+) -> Asked:
     """Collect what a call needs; the payment's oldest event bounds since when it may be known."""
+    oldest = ours[0].envelope
     return Asked(
         order_id=task.order_id,
         call=call,
         again=task.tries > 1,
         token=placed.personal.payment_token if isinstance(placed, OrderPlaced) else None,
         asked_at=oldest.occurred_at,
+        requested_at=requested_at(call, ours),
         correlation_id=oldest.correlation_id,
+    )
+
+
+def requested_at(call: Call, ours: Sequence[Recorded[DomainEvent]]) -> datetime:
+    """When the newest try of a capture was asked for; for other calls, a time before it."""
+    return max(
+        (
+            one.envelope.occurred_at
+            for one in ours
+            if isinstance(call, Capture)
+            and isinstance(one.event, PaymentCaptureRequested)
+            and one.event.capture_id == call.capture_id
+        ),
+        default=ours[0].envelope.occurred_at,
     )
 
 

@@ -1,28 +1,19 @@
 """Calls that are open at Stripe at once, or for long: what was asked for is taken, and once."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 
 import pytest
 
-from commands.envelopes import address_events
-from commands.payment.calls import Asked, make_call
+from commands.payment.calls import make_call
 from commands.payment.gateway import capture_key, refund_key
-from commands.payment.request import PAYMENTS
-from commands.ports import Answer, Append, Ports, Request, Write
-from domain.ids import CustomerId, OrderId, payment_stream
-from domain.payment.events import (
-    PaymentAuthorizationRequested,
-    PaymentAuthorized,
-    PaymentCaptured,
-    PaymentCaptureRequested,
-    PaymentEvent,
-    RefundRequested,
-)
-from domain.payment.open_calls import Call, Capture, Refund
-from domain.payment.state import PAYMENT, Payment
+from commands.ports import Ports
+from domain.ids import payment_stream
+from domain.payment.events import PaymentCaptured, PaymentCaptureRequested, RefundRequested
+from domain.payment.open_calls import Capture, Refund
+from domain.payment.state import PAYMENT
 from infrastructure.payments.stripe_gateway import StripeConfig, StripeGateway
 from tests.fakes.event_store import CountedNames, InMemoryEventStore, SystemClock
+from tests.payments.calls import asked, authorized, store
 from tests.payments.providers import API_KEY, GBP, SECRET, Stripe, hold, look_up
 
 
@@ -88,39 +79,3 @@ async def test_a_refund_is_asked_for_again_only_where_the_first_was_sent_back(
 async def known_refunds(stripe: Stripe, reference: str) -> list[str]:
     answer = await stripe.http.get("/v1/refunds", params={"payment_intent": reference})
     return [one["id"] for one in answer.json()["data"]]
-
-
-def authorized(order_id: OrderId, reference: str) -> tuple[PaymentEvent, ...]:
-    return (
-        PaymentAuthorizationRequested(order_id, 1, 1_000, GBP, "stripe"),
-        PaymentAuthorized(order_id, 1, 1_000, reference),
-    )
-
-
-def asked(order_id: OrderId, call: Call, *, again: bool = False) -> Asked:
-    return Asked(
-        order_id=order_id,
-        call=call,
-        again=again,
-        token=None,
-        asked_at=datetime.now(UTC),
-        correlation_id="c",
-    )
-
-
-async def store(ports: Ports, order_id: OrderId, *events: PaymentEvent) -> Payment:
-    """Store what has happened to a new payment, and give it."""
-    stream = await ports.store.load(payment_stream(order_id), PAYMENT)
-    request = Request(actor=PAYMENTS, command_id="x", correlation_id="c", route="payment")
-    addressed = address_events(events, request, ports, occurred_at=datetime.now(UTC))
-    await ports.store.append(
-        Append(
-            writes=[Write(stream, addressed, order_id)],
-            request=request,
-            answer=Answer({}),
-            customer_id=CustomerId("c-1"),  # whose key seals a refund's reason
-        )
-    )
-    payment = PAYMENT.after(stream.state, events)
-    assert payment is not None
-    return payment

@@ -144,13 +144,16 @@ def test_an_old_failure_does_not_fail_the_next_try() -> None:
     assert capture_failed(again, try_number=2) == (FAILED_CAPTURE,)
 
 
-def test_a_total_tells_of_the_only_capture_under_way() -> None:
+def test_a_total_tells_of_the_captures_under_way_where_all_of_them_explain_it() -> None:
     one = given(*AUTHORIZED, *capture("p0", 10), ASKED_CAPTURE)
     assert outcomes.captured_in_total(one, total_minor=70) == (PaymentCaptured(ORDER_ID, "p1", 60),)
     assert outcomes.captured_in_total(one, total_minor=10) == ()
     two = given(*AUTHORIZED, ASKED_CAPTURE, PaymentCaptureRequested(ORDER_ID, "p2", 20))
-    for total_minor in (20, 60, 80):
+    both = (PaymentCaptured(ORDER_ID, "p1", 60), PaymentCaptured(ORDER_ID, "p2", 20))
+    assert outcomes.captured_in_total(two, total_minor=80) == both
+    for total_minor in (0, 20, 60, 81):
         assert outcomes.captured_in_total(two, total_minor=total_minor) == ()
+    assert outcomes.captured_in_total(given(*AUTHORIZED), total_minor=0) == ()
 
 
 def test_the_void_of_a_payment_releases_what_was_not_captured() -> None:

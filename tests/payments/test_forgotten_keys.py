@@ -1,0 +1,121 @@
+"""Captures of unknown outcome at a provider that has forgotten their keys: none is taken twice."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import cast
+from uuid import uuid4
+
+import pytest
+
+from commands.payment.calls import KEYS_KEPT, NotYetError, make_call
+from commands.payment.gateway import (
+    AuthorizationRecord,
+    Authorized,
+    GatewayUnknownError,
+    Moved,
+    PaymentGateway,
+)
+from commands.ports import Ports
+from domain.ids import OrderId, payment_stream
+from domain.payment.events import PaymentCaptureFailed, PaymentCaptureRequested
+from domain.payment.open_calls import Capture
+from domain.payment.state import PAYMENT, Payment
+from infrastructure.services.payment_calls import requested_at
+from tests.fakes.event_store import CountedNames, InMemoryEventStore, SystemClock
+from tests.payments.calls import asked, authorized, store
+
+CAPTURES = {"p1": 400, "p2": 300}
+LONG_AGO = 10 * KEYS_KEPT
+MINUTE = timedelta(minutes=1)
+
+
+class Forgetful:
+    """A provider that takes whatever it is asked for, as every key is new to it."""
+
+    def __init__(self, taken_minor: int) -> None:
+        self.taken_minor = taken_minor
+
+    async def look_up(self, **_: object) -> AuthorizationRecord:
+        return AuthorizationRecord(Authorized("pi_1", 1_000), self.taken_minor)
+
+    async def capture(self, *, amount_minor: int, **_: object) -> Moved:
+        self.taken_minor += amount_minor
+        return Moved(amount_minor)
+
+
+class Case:
+    """A payment of which some captures are under way."""
+
+    def __init__(self, taken_minor: int) -> None:
+        self.order_id = OrderId(uuid4())
+        self.store = InMemoryEventStore()
+        self.ports = Ports(self.store, SystemClock(), CountedNames())
+        self.provider = Forgetful(taken_minor)
+
+    async def begin(self, captures: Mapping[str, int] = CAPTURES) -> Payment:
+        await store(self.ports, self.order_id, *authorized(self.order_id, "pi_1"))
+        return await self.take(captures)
+
+    async def take(self, captures: Mapping[str, int]) -> Payment:
+        requests = (
+            PaymentCaptureRequested(self.order_id, name, minor) for name, minor in captures.items()
+        )
+        return await store(self.ports, self.order_id, *requests)
+
+    async def ask_again(self, payment: Payment, *, ago: timedelta = LONG_AGO) -> Payment:
+        call = asked(self.order_id, Capture("p1", 1), again=True, ago=ago)
+        await make_call(call, payment, cast("PaymentGateway", self.provider), self.ports)
+        return await self.stored()
+
+    async def stored(self) -> Payment:
+        payment = (await self.ports.store.load(payment_stream(self.order_id), PAYMENT)).state
+        assert payment is not None
+        return payment
+
+
+async def test_where_all_were_taken_all_are_booked_and_none_is_asked_for_again() -> None:
+    case = Case(700)
+    after = await case.ask_again(await case.begin())
+    assert (after.captured_minor, after.capture_pending_minor) == (700, 0)
+    assert case.provider.taken_minor == 700
+
+
+async def test_where_none_was_taken_it_is_asked_for_again_however_late() -> None:
+    case = Case(0)
+    after = await case.ask_again(await case.begin())
+    assert (after.captured_minor, after.capture_pending_minor) == (400, 300)
+    assert case.provider.taken_minor == 400
+
+
+async def test_where_some_were_taken_none_is_asked_for_by_a_key_that_may_be_forgotten() -> None:
+    case = Case(300)
+    payment = await case.begin()
+    with pytest.raises(GatewayUnknownError, match="can't be told which"):
+        await case.ask_again(payment, ago=KEYS_KEPT)
+    assert case.provider.taken_minor == 300
+    assert (await case.stored()).capture_pending_minor == 700
+    await case.ask_again(payment, ago=KEYS_KEPT - MINUTE)
+    assert case.provider.taken_minor == 700
+
+
+async def test_a_total_that_tells_nothing_any_more_keeps_the_call_open() -> None:
+    case = Case(400)
+    payment = await case.begin({"p1": 400})
+    await case.take({"p2": 300})
+    with pytest.raises(NotYetError):
+        await case.ask_again(payment)
+    assert (await case.stored()).capture_pending_minor == 700
+    assert case.provider.taken_minor == 400
+
+
+async def test_a_key_is_as_old_as_the_request_of_its_own_try() -> None:
+    case = Case(0)
+    await case.begin({"p1": 400})
+    failed = PaymentCaptureFailed(case.order_id, "p1", "no", final=False)
+    await store(case.ports, case.order_id, failed)
+    await case.take({"p1": 400})
+    await case.take({"p2": 300})
+    times = [recorded.envelope.occurred_at for recorded in case.store.log]
+    assert len(set(times[2:])) == 4
+    assert requested_at(Capture("p1", 2), case.store.log) == times[4]
+    assert requested_at(Capture("p2", 1), case.store.log) == times[5]
