@@ -29,7 +29,7 @@ from domain.shipment.guards import may_change_estimate, may_track
 from domain.shipment.state import Shipment, Shipments, ShipmentStatus
 
 MOST_SCANS = 1_000
-"""Scans of one parcel; a real one has dozens."""
+"""Scans of one parcel, but for the one that ends its way; a real one has dozens."""
 AHEAD = timedelta(days=1)
 """How far a carrier's clock may be ahead: one that writes local time for UTC is up to 14 h."""
 
@@ -78,7 +78,8 @@ def record_scan(
     )
     if shipment.knows(scan.code, scan.scanned_at):
         return beside
-    if len(shipment.scans) >= MOST_SCANS:
+    ends = scan.status in _ENDS and shipment.status is ShipmentStatus.DISPATCHED
+    if len(shipment.scans) >= MOST_SCANS and not ends:
         raise DomainError("too_many_scans", f"a parcel has at most {MOST_SCANS} scans")
     return (_event_of(found.order_id, shipment, scan), *beside)
 

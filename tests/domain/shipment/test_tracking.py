@@ -208,6 +208,19 @@ def test_a_parcel_has_a_bounded_number_of_scans(monkeypatch: pytest.MonkeyPatch)
     assert record(full, scan(T.IN_TRANSIT)) == ()
 
 
+@pytest.mark.parametrize("end", [T.DELIVERED, T.RETURN_TO_SENDER])
+def test_the_end_of_its_way_is_recorded_however_many_scans_there_were(
+    monkeypatch: pytest.MonkeyPatch, end: TrackingStatus
+) -> None:
+    monkeypatch.setattr("domain.shipment.decisions.tracking.MOST_SCANS", 1)
+    full = on_its_way(*record(on_its_way(), scan(T.IN_TRANSIT)))
+    [ended] = record(full, scan(end, hour(1)))
+    assert isinstance(ended, ShipmentDelivered | ShipmentReturnedToSender)
+    over = after(full, [ended])
+    for later in (T.DELIVERED, T.RETURN_TO_SENDER):
+        assert refused(partial(record, over, scan(later, hour(2)))).code == "too_many_scans"
+
+
 def test_an_estimate_is_changed_by_people_while_the_parcel_is_on_its_way() -> None:
     def change(shipments: Shipments, to: datetime = LATER) -> Sequence[ShipmentEvent]:
         return decisions.change_estimate(shipments, shipment_id=P1, estimated_delivery=to)
