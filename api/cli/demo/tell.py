@@ -86,15 +86,27 @@ class Teller:
     def __init__(
         self, client: httpx.AsyncClient, token: Callable[[str, str], str], *, speed: float
     ) -> None:
-        """Take who mints tokens; `speed` 2 plays twice as fast, 0 without a pause."""
+        """Take who mints tokens; `speed` 2 plays twice as fast, 0 without a pause.
+
+        One is minted for each request, as a slow story may outlast any.
+        """
         self._client = client
         self._token = token
         self._outside = Outside(client)
-        self._merchant = _bearer(token("merchant", "demo-warehouse"))
-        self._support = _bearer(token("support", "demo"))
         self._positions: dict[str, int] = {}
         self._pause_s = PAUSE_S / speed if speed > 0 else 0.0
         self.told = Told()
+
+    @property
+    def _merchant(self) -> Mapping[str, str]:
+        return _bearer(self._token("merchant", "demo-warehouse"))
+
+    @property
+    def _support(self) -> Mapping[str, str]:
+        return _bearer(self._token("support", "demo"))
+
+    def _customer(self, purchase: Purchase) -> Mapping[str, str]:
+        return _bearer(self._token("customer", purchase.customer))
 
     async def play(self, story: Story, progress: Callable[[Counter[str]], None]) -> Told:
         """Play it to its end; `progress` is shown how many orders are in which status."""
@@ -124,7 +136,7 @@ class Teller:
             )
 
     async def _live(self, purchase: Purchase) -> None:
-        customer = _bearer(self._token("customer", purchase.customer))
+        customer = self._customer(purchase)
         lines = [{"sku": sku, "quantity": pieces} for sku, pieces in purchase.lines.items()]
         body = {
             "currency": "GBP",
@@ -143,12 +155,13 @@ class Teller:
             document = await self._until(order, lambda one: one["status"] != "pending")
         self.told.documents[purchase.number] = document
         if document["status"] == "confirmed":
-            await self._end(order, purchase, customer)
+            await self._end(order, purchase)
         self.told.documents[purchase.number] = await self._until(order, _is_settled)
 
-    async def _end(self, order: str, purchase: Purchase, customer: Mapping[str, str]) -> None:
+    async def _end(self, order: str, purchase: Purchase) -> None:
         if purchase.ending is Ending.CANCELLED:
-            await self._post(f"/v1/orders/{order}/cancellations", {"reason": "no more"}, customer)
+            why = {"reason": "no more"}
+            await self._post(f"/v1/orders/{order}/cancellations", why, self._customer(purchase))
             return
         lines = [{"sku": sku, "quantity": pieces} for sku, pieces in purchase.lines.items()]
         in_two = purchase.ending is Ending.IN_TWO_PARCELS
@@ -157,7 +170,7 @@ class Teller:
             carrier = CARRIERS[purchase.number % len(CARRIERS)]
             await self._carry(order, parcel, stations, carrier)
         if purchase.ending is Ending.RETURNED:
-            await self._return(order, lines[0], customer)
+            await self._return(order, lines[0], purchase)
 
     async def _carry(
         self, order: str, lines: Sequence[Any], stations: Sequence[str], carrier: str
@@ -179,10 +192,10 @@ class Teller:
             else:
                 await self._post(f"/v1/shipments/{parcel}/events", scan, self._merchant)
 
-    async def _return(self, order: str, line: Any, customer: Mapping[str, str]) -> None:
+    async def _return(self, order: str, line: Any, purchase: Purchase) -> None:
         await self._until(order, lambda one: one["status"] == "completed")
         back = {"lines": [{**line, "quantity": 1}], "reason": "not what I wanted"}
-        asked = await self._post(f"/v1/orders/{order}/returns", back, customer)
+        asked = await self._post(f"/v1/orders/{order}/returns", back, self._customer(purchase))
         name = asked["return_id"]
         await self._post(f"/v1/returns/{name}/approvals", {}, self._merchant)
         await self._rest()
