@@ -6,6 +6,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from commands.inventory.stock import ListItem, list_item
 from commands.order.cancel import CancelOrder, cancel_order
 from commands.order.change import Target
 from commands.order.hold import hold_order, release_hold
@@ -16,6 +17,7 @@ from domain.errors import DomainError
 from domain.fulfilment.events import Step
 from domain.fulfilment.state import Condition
 from domain.ids import OrderId, Sku
+from domain.order.decisions import LineToCancel
 from domain.order.events import HoldReason
 from domain.payment.state import Outcome, Payment
 from domain.payment.status import PaymentStatus, payment_status
@@ -24,7 +26,7 @@ from infrastructure.services import payment_calls
 from infrastructure.services.payment_calls import CALLS
 from infrastructure.settings import Settings
 from tests.integration.services.conftest import FAST
-from tests.integration.services.orders import place, stock
+from tests.integration.services.orders import GBP, place, stock
 from tests.integration.services.provider import Watched, agree, ledger
 from tests.integration.services.town import Town, asks, open_town
 
@@ -245,13 +247,7 @@ async def test_what_can_not_be_paid_any_more_is_held_and_stuck_at_once(
         await town.rest()
         if held_before:
             await hold_order(Target(order), "check", asks(), town.ports)
-        reference = (await payment(town, order)).attempts[1].reference
-        assert reference is not None
-        await gateway.sandbox.void(reference=reference, key="ran-out")
-        event = await gateway.sandbox.parse_webhook(*gateway.sandbox.webhook("attempt", reference))
-        assert event is not None
-        for _ in range(2):
-            await record_provider_event(event, "sandbox", town.ports)
+        await let_go(town, gateway, order)
         if held_before:
             await release_hold(Target(order), "checked", asks(), town.ports)
         state = (await town.file(order)).order.state
@@ -270,6 +266,39 @@ async def test_what_can_not_be_paid_any_more_is_held_and_stuck_at_once(
         stuck = [one for one in file.fulfilment.state.steps if one.condition is Condition.STUCK]
         assert [(one.step, one.reason) for one in stuck] == [(Step.CAPTURE, "refused")]
         assert await town.parts.tasks.failing(tries=1, limit=9) == []
+
+
+async def test_gifts_are_sent_and_settled_though_the_money_of_the_rest_was_let_go_of(
+    settings: Settings, gateway: Watched, database_url: str
+) -> None:
+    async with open_town(settings) as town:
+        await stock(town.ports, A=5)
+        gift = Sku("GIFT")
+        await list_item(ListItem(gift, "Gift", 0, GBP, on_hand=5), asks(), town.ports)
+        order = await place(town.ports, GIFT=1, A=1)
+        await town.rest()
+        await let_go(town, gateway, order)
+        await release_hold(Target(order), "a gift", asks(), town.ports)
+        parcel = await town.send(order, [LineRequest(gift, 1)])
+        await town.rest()
+        assert (await payment(town, order)).captures[str(parcel)].outcome is Outcome.DONE
+        assert await town.parts.tasks.failing(tries=1, limit=9) == []
+        await town.deliver(order, parcel)
+        off = CancelOrder(order, reason="no", lines=[LineToCancel(A, 1)])
+        await cancel_order(off, asks(), town.ports)
+        await town.rest()
+        assert await agree(town, database_url) == {"completed": 1}
+
+
+async def let_go(town: Town, gateway: Watched, order: OrderId) -> None:
+    """Have the provider let go of an order's money, and say so twice."""
+    reference = (await payment(town, order)).attempts[1].reference
+    assert reference is not None
+    await gateway.sandbox.void(reference=reference, key="ran-out")
+    event = await gateway.sandbox.parse_webhook(*gateway.sandbox.webhook("attempt", reference))
+    assert event is not None
+    for _ in range(2):
+        await record_provider_event(event, "sandbox", town.ports)
 
 
 async def test_a_fault_that_nobody_foresaw_holds_up_no_other_call(
