@@ -25,7 +25,7 @@ from projections.order.derived import derive
 from projections.order.forgetting import without_personal_data
 from projections.order.placing import place
 
-PROJECTION_VERSION = 6
+PROJECTION_VERSION = 7
 """Raised with every change of what `project` makes of the same events: see the runbook, Rebuild."""
 
 

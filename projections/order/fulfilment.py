@@ -22,6 +22,7 @@ from domain.fulfilment.events import (
     FulfilmentStuck,
     Step,
 )
+from domain.fulfilment.saga import CALLED_OFF
 from domain.fulfilment.waiting import waiting_for
 from projections.order.body import Body, maybe_timestamp, timestamp
 from projections.order.states import fulfilment_of
@@ -94,9 +95,9 @@ def _moved(before: Body | None, event: _OfStep, now: str) -> Body | None:
         case FulfilmentStepDone() | FulfilmentStepSkipped():
             return None
         case FulfilmentStepFailed():
-            if event.retry_at is None or before is None:
+            if before is None or (event.retry_at is None and not _is_left_to_people(event)):
                 return None
-            return before | {"due_at": timestamp(event.retry_at), "is_overdue": False}
+            return before | {"due_at": maybe_timestamp(event.retry_at), "is_overdue": False}
         case FulfilmentStepTimedOut():
             return None if before is None else before | {"is_overdue": True}
         case FulfilmentStuck():
@@ -105,8 +106,13 @@ def _moved(before: Body | None, event: _OfStep, now: str) -> Body | None:
             assert_never(event)
 
 
+def _is_left_to_people(event: FulfilmentStepFailed) -> bool:
+    """Whether that it is stuck follows in the same breath, not that nobody wants it any more."""
+    return event.step in (Step.CAPTURE, Step.REFUND) and event.reason != CALLED_OFF
+
+
 def _given_up(event: FulfilmentStuck, now: str) -> Body:
-    """Bring back a step that has failed for good, for people to look at."""
+    """Bring back a step that an earlier version dropped as it failed, for people to look at."""
     return {
         "step": str(event.step),
         "subject": event.subject,

@@ -307,6 +307,32 @@ def test_a_step_that_is_stuck_waits_since_it_began() -> None:
     assert after["since"] == before["since"]
 
 
+@pytest.mark.parametrize("step", [Step.CAPTURE, Step.REFUND])
+def test_a_step_that_is_stuck_after_its_last_failure_says_which_attempt_that_was(
+    step: Step,
+) -> None:
+    tries: tuple[f.FulfilmentEvent, ...] = (
+        f.FulfilmentStepStarted(ORDER_ID, step, "x", 1, hour(4)),
+        f.FulfilmentStepFailed(ORDER_ID, step, "x", 1, "failed", hour(5)),
+        f.FulfilmentStepStarted(ORDER_ID, step, "x", 2, hour(6)),
+        f.FulfilmentStepTimedOut(ORDER_ID, step, "x", 2),
+    )
+    final = f.FulfilmentStepFailed(ORDER_ID, step, "x", 2, "failed", None)
+    stuck = f.FulfilmentStuck(ORDER_ID, step, "x", "failed")
+    [before] = document(("fulfilment", (*FULFILMENT[:1], *tries))).body["fulfilment"]["steps"]
+    after = document(("fulfilment", (*FULFILMENT[:1], *tries, final, stuck))).body["fulfilment"]
+    changed = {"stuck": "failed", "due_at": None, "is_overdue": False}
+    assert after["steps"] == [before | changed]
+    assert (before["attempt"], after["since"], after["due_at"]) == (2, before["since"], None)
+
+
+def test_a_step_that_nobody_wants_any_more_is_waited_for_no_more() -> None:
+    begun = f.FulfilmentStepStarted(ORDER_ID, Step.CAPTURE, "x", 1, hour(4))
+    off = f.FulfilmentStepFailed(ORDER_ID, Step.CAPTURE, "x", 1, "called_off", None)
+    waits = document(("fulfilment", (*FULFILMENT[:1], begun, off))).body["fulfilment"]
+    assert (waits["step"], waits["steps"]) == (None, [])
+
+
 def test_nothing_of_the_saga_is_in_the_timeline() -> None:
     assert texts(document(("fulfilment", FULFILMENT))) == []
 
