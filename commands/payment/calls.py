@@ -2,12 +2,12 @@
 
 Rule: a call is made from what the log says is pending, never from memory. After a call of which
 nobody knows the outcome, the provider is asked what happened before the same request is sent
-again, under the same key; and it is not, once the provider may have forgotten that key.
+again, under the same key; and it is not where the provider may have forgotten that key and done it.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TypeAlias
 
 from commands.attempts import until_unmoved
@@ -35,9 +35,6 @@ from domain.payment.events import DeclineCode, PaymentEvent
 from domain.payment.open_calls import Authorize, Call, Capture, Refund, Void
 from domain.payment.state import PAYMENT, Outcome, Payment
 
-KEYS_KEPT = timedelta(hours=23)
-"""How long a provider surely knows a key again: Stripe for 24 h, and clocks differ."""
-
 
 class NotYetError(Exception):
     """Nothing came of a call so far: it is to be made again later. The text says why."""
@@ -51,7 +48,7 @@ class Asked:
         again: it was made before, and nobody knows what came of it.
         token: the provider's name of the customer's card; None: it is not known any more.
         asked_at: when the first of the payment's calls was asked for.
-        requested_at: when this call was asked for: its key is no older.
+        captures_asked_at: when the newest capture under way was asked for, if there is one.
         correlation_id: of what set it off.
     """
 
@@ -60,7 +57,7 @@ class Asked:
     again: bool
     token: str | None
     asked_at: datetime
-    requested_at: datetime
+    captures_asked_at: datetime
     correlation_id: str
 
 
@@ -210,11 +207,13 @@ async def _capture(
         total_minor = record.captured_minor
         if outcomes.captured_in_total(payment, total_minor=total_minor):
             return lambda now: _captured_in_total(call, now, total_minor)
-        if now - asked.requested_at >= KEYS_KEPT:
-            raise GatewayUnknownError(
-                "some of the captures under way were done, and it can't be told which;"
-                " to ask for one again could take its money twice"
-            )
+        if gateway.keys_kept is not None and now - asked.captures_asked_at >= gateway.keys_kept:
+            if not outcomes.captured_in_part(payment, total_minor=total_minor):
+                raise GatewayUnknownError(
+                    "what was taken is not what any of the captures under way come to;"
+                    " to ask for one again could take its money twice"
+                )
+            return lambda now: _captured_in_part(payment, now, total_minor)
     if payment.currency is None:
         raise AssertionError("what was authorized has a currency")
     result = await gateway.capture(
@@ -245,6 +244,13 @@ def _captured_in_total(call: Capture, payment: Payment, total_minor: int) -> Seq
     if not events and payment.captures[call.capture_id].outcome is Outcome.PENDING:
         raise NotYetError("another capture was asked for meanwhile")
     return events
+
+
+def _captured_in_part(before: Payment, now: Payment, total_minor: int) -> Sequence[PaymentEvent]:
+    """Record what a total tells of the payment as it was; of one that has moved, nothing."""
+    if now.captures != before.captures:
+        raise NotYetError("another capture has moved meanwhile")
+    return outcomes.captured_in_part(now, total_minor=total_minor)
 
 
 def _is_last(payment: Payment, capture_id: str) -> bool:

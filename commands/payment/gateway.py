@@ -9,7 +9,7 @@ No card data passes: a token is the provider's own name for a card, and is not k
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol, TypeAlias
 
 from domain.ids import OrderId
@@ -136,6 +136,8 @@ class PaymentGateway(Protocol):
 
     name: str
     """As in `PaymentAuthorizationRequested.provider`."""
+    keys_kept: timedelta | None
+    """How long it surely knows a key again; None: for good."""
 
     async def authorize(
         self, *, order_id: OrderId, attempt: int, amount_minor: int, currency: Currency, token: str

@@ -5,7 +5,8 @@ comes late is passed over. An answer to a question that was never asked, or of a
 nonsense and is refused: it is never booked.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import TypeVar
 
 from domain.errors import DomainError
@@ -27,6 +28,9 @@ from domain.payment.state import Attempt, Outcome, Payment, Transfer
 
 K = TypeVar("K", int, str)
 V = TypeVar("V", Attempt, Transfer)
+
+MOST_TOLD_APART = 12
+"""Captures, of which every choice is looked at: 4,096."""
 
 
 def authorized(
@@ -91,19 +95,40 @@ def captured_in_total(payment: Payment, *, total_minor: int) -> tuple[PaymentEve
     Raises:
         DomainError: `provider_disagrees` where it would be more than was authorized.
     """
-    pending = {
-        capture_id: one.amount_minor
-        for capture_id, one in payment.captures.items()
-        if one.outcome is Outcome.PENDING
-    }
-    if not pending or total_minor - payment.captured_minor != sum(pending.values()):
+    pending = _captures_under_way(payment)
+    if not pending or total_minor - payment.captured_minor != sum(map(_amount, pending)):
         return ()
     if total_minor > payment.authorized_minor:
         raise _disagrees("it captured more than was authorized")
-    return tuple(
-        PaymentCaptured(payment.order_id, capture_id, amount_minor)
-        for capture_id, amount_minor in pending.items()
-    )
+    return tuple(PaymentCaptured(payment.order_id, *one) for one in pending)
+
+
+def captured_in_part(payment: Payment, *, total_minor: int) -> tuple[PaymentEvent, ...]:
+    """Record what a provider took that tells totals alone, and has forgotten the captures' keys.
+
+    Some that explain it are taken for it. It makes no difference which ones it were: the others
+    are asked for anew then, so in the end each is taken once. Empty where none explain it.
+    """
+    pending = _captures_under_way(payment)[:MOST_TOLD_APART]
+    missing_minor = total_minor - payment.captured_minor
+    for count in range(1, len(pending) + 1):
+        for some in combinations(pending, count):
+            if sum(map(_amount, some)) == missing_minor:
+                return tuple(PaymentCaptured(payment.order_id, *one) for one in some)
+    return ()
+
+
+def _captures_under_way(payment: Payment) -> Sequence[tuple[str, int]]:
+    """Give each with its amount, in the order in which they were first asked for."""
+    return [
+        (capture_id, one.amount_minor)
+        for capture_id, one in payment.captures.items()
+        if one.outcome is Outcome.PENDING
+    ]
+
+
+def _amount(capture: tuple[str, int]) -> int:
+    return capture[1]
 
 
 def capture_failed(

@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -109,6 +109,7 @@ class SandboxGateway:
     """The port, over the sandbox's own ledger. The pool must be in autocommit, with dict rows."""
 
     name = "sandbox"
+    keys_kept: timedelta | None = None
 
     def __init__(
         self,

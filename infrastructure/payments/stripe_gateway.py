@@ -12,7 +12,7 @@ Without it the first capture releases the rest, and a later one is refused for g
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import count
 from typing import Any, cast
 from uuid import UUID
@@ -78,6 +78,7 @@ class StripeGateway:
     """The port, over Stripe's API."""
 
     name = "stripe"
+    keys_kept: timedelta | None = timedelta(hours=23)  # Stripe says 24, and clocks differ
 
     def __init__(self, config: StripeConfig) -> None:
         self._config = config

@@ -167,7 +167,7 @@ class Calls:
             if call is None or payment is None:
                 await self._go_on(task.order_id, open_calls(payment))
                 return None
-            asked = _asked(task, call, placed=events[0].event, ours=ours)
+            asked = _asked(task, call, payment, placed=events[0].event, ours=ours)
             after = await make_call(asked, payment, self._gateway, self._ports)
         except StreamUnreadableError as error:
             return str(error)
@@ -179,14 +179,20 @@ class Calls:
             return f"{error.code}: {error.detail}"
         _calls.labels("answered").inc()
         await self._go_on(task.order_id, [one for one in open_calls(after) if one != call])
-        # It may wait for its customer now; then the provider is asked from time to time.
-        if isinstance(call, Authorize) and call in open_calls(after):
-            raise NotYetError("the customer has not confirmed it with their bank yet")
+        # It may wait for its customer now; then the provider is asked from time to time. And what
+        # came of a capture's look may be the outcome of others alone.
+        if isinstance(call, Authorize | Capture) and call in open_calls(after):
+            raise NotYetError("nothing is known of it yet")
         return None
 
 
 def _asked(
-    task: Task, call: Call, *, placed: DomainEvent, ours: Sequence[Recorded[DomainEvent]]
+    task: Task,
+    call: Call,
+    payment: Payment,
+    *,
+    placed: DomainEvent,
+    ours: Sequence[Recorded[DomainEvent]],
 ) -> Asked:
     """Collect what a call needs; the payment's oldest event bounds since when it may be known."""
     oldest = ours[0].envelope
@@ -196,20 +202,19 @@ def _asked(
         again=task.tries > 1,
         token=placed.personal.payment_token if isinstance(placed, OrderPlaced) else None,
         asked_at=oldest.occurred_at,
-        requested_at=requested_at(call, ours),
+        captures_asked_at=captures_asked_at(payment, ours),
         correlation_id=oldest.correlation_id,
     )
 
 
-def requested_at(call: Call, ours: Sequence[Recorded[DomainEvent]]) -> datetime:
-    """When the newest try of a capture was asked for; for other calls, a time before it."""
+def captures_asked_at(payment: Payment, ours: Sequence[Recorded[DomainEvent]]) -> datetime:
+    """When the newest of the captures under way was asked for; without one, a time before them."""
     return max(
         (
             one.envelope.occurred_at
             for one in ours
-            if isinstance(call, Capture)
-            and isinstance(one.event, PaymentCaptureRequested)
-            and one.event.capture_id == call.capture_id
+            if isinstance(one.event, PaymentCaptureRequested)
+            and payment.captures[one.event.capture_id].outcome is Outcome.PENDING
         ),
         default=ours[0].envelope.occurred_at,
     )

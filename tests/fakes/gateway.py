@@ -1,6 +1,7 @@
 """The payment gateway's port for tests of the surface: it only knows webhooks that a test wrote."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import NoReturn
 
 from commands.payment.gateway import ProviderEvent, WebhookRefusedError
@@ -10,6 +11,7 @@ class WebhookGateway:
     """Attributes: events: what the webhook with such a body says."""
 
     name = "sandbox"
+    keys_kept: timedelta | None = None
 
     def __init__(self) -> None:
         self.events: dict[bytes, ProviderEvent | None] = {}

@@ -30,7 +30,7 @@ def asked(
         again=again,
         token=None,
         asked_at=now - ago,
-        requested_at=now - ago,
+        captures_asked_at=now - ago,
         correlation_id="c",
     )
 
