@@ -41,7 +41,7 @@ class KeyDamagedError(Exception):
 
 
 class MasterKeyWrongError(Exception):
-    """The master key unwraps none of the keys that it is tried on: it is not the one they need."""
+    """The master key unwraps less than half of the keys that it is tried on: it is another one."""
 
 
 class _Damaged:
