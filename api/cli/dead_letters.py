@@ -71,7 +71,7 @@ def retry(orders: Orders = None, *, most: Most = MOST, dry_run: DryRun = False) 
         typer.echo(f"{len(chosen)} orders would be tried again; nothing was done")
         return
     are_all_whole = _tell_retried(letters.retry(reader, chosen))
-    if _tell_more(letters, chosen, most) or not are_all_whole:
+    if (not orders and _tell_more(letters, chosen, most)) or not are_all_whole:
         raise typer.Exit(1)
 
 
@@ -83,7 +83,8 @@ def discard(orders: Orders = None, *, most: Most = MOST, dry_run: DryRun = False
         typer.echo(f"{len(chosen)} notes would be discarded; nothing was done")
         return
     typer.echo(f"{letters.discard(chosen)} notes were discarded")
-    _tell_more(letters, chosen, most)
+    if not orders:
+        _tell_more(letters, chosen, most)
 
 
 def _dead_letters() -> "DeadLetters":

@@ -11,7 +11,12 @@ from api.http.receive import answered, receive
 from api.order.change_routes import HEADERS, IF_MATCH, KEY, MERCHANTS, REFUSALS
 from api.order.paths import order_id
 from api.payment.schemas import RefundAnswer, RefundBody
-from commands.payment.gateway import GatewayUnknownError, PaymentGateway, WebhookRefusedError
+from commands.payment.gateway import (
+    GatewayUnknownError,
+    PaymentGateway,
+    ProviderEvent,
+    WebhookRefusedError,
+)
 from commands.payment.refund import AskRefund, ask_refund
 from commands.payment.webhook import record_provider_event
 from domain.errors import DomainError
@@ -62,6 +67,7 @@ async def post_payment_webhook(http: HttpRequest) -> Response:
     It is not to be called by anybody else: its signature is looked at, no token.
     """
     gateway: PaymentGateway = http.app.state.gateway
+    event: ProviderEvent | None = None
     if http.path_params["provider"] != gateway.name:
         raise _refused(404, "unknown_provider")
     try:
@@ -71,13 +77,14 @@ async def post_payment_webhook(http: HttpRequest) -> Response:
     except WebhookRefusedError as error:
         raise _refused(*_REFUSED[error.reason]) from error
     except DomainError as error:
-        raise _refused(STATUSES.get(error.code, REFUSED), error.code) from error
+        raise _refused(STATUSES.get(error.code, REFUSED), error.code, event) from error
     except GatewayUnknownError as error:
         raise ProblemError(503, "provider_unavailable", "send it again later") from error
     return Response(status_code=204)
 
 
-def _refused(status: int, code: str) -> ProblemError:
+def _refused(status: int, code: str, event: ProviderEvent | None = None) -> ProblemError:
     """Log it, and say no more than the code: a rule's own words may repeat what was sent."""
-    _log.warning("payment_webhook_refused", code=code)
+    order_id = None if event is None else str(event.order_id)
+    _log.warning("payment_webhook_refused", code=code, order_id=order_id)
     return ProblemError(status, code, "this webhook is refused")

@@ -326,3 +326,4 @@ def test_a_refused_webhook_is_logged_by_its_code_and_nothing_of_it_is_repeated(
     told = [line for line in lines if line["event"] == "payment_webhook_refused"]
     codes = ["provider_disagrees", "bad_signature", "unknown_provider"]
     assert [line["code"] for line in told] == codes
+    assert [line["order_id"] for line in told] == [str(order), None, None]
