@@ -92,6 +92,7 @@ class _Subscription:
         self, kafka: KafkaSettings, topic: Incarnation, client: "redis.Redis", reader: OrderReader
     ) -> None:
         self._topic = topic
+        self._bootstrap = kafka.kafka_bootstrap
         self._generations = Generations(client, topic.partitions)
         self._reader = reader
         self._batches = Batches(client, reader)
@@ -173,7 +174,7 @@ class _Subscription:
             self._consumer.commit(offsets=offsets, asynchronous=True)
 
     def close(self) -> None:
-        leave(self._consumer)
+        leave(self._consumer, self._bootstrap)
 
     def _progress(self, shard: ShardProjection) -> Mapping[int, str]:
         """Ask a shard for its progress, and see that it feeds the generation that is read.

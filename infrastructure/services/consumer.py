@@ -102,7 +102,7 @@ async def consume(
                         raise TopicChangedError(f"{topic} is now {found}")
             await loop.run_in_executor(thread, _commit, consumer)
         finally:
-            await loop.run_in_executor(thread, leave, consumer)
+            await loop.run_in_executor(thread, leave, consumer, kafka.kafka_bootstrap)
 
 
 def _entries(batch: Sequence[Message], group: str) -> Sequence[LogEntry]:
