@@ -150,7 +150,10 @@ class StoreUnavailableError(UnavailableError):
 
 
 class StreamUnreadableError(Exception):
-    """An event of a stream can't be read or applied by this version, so nothing can be decided."""
+    """An event of a stream can't be read or applied by this version, so nothing can be decided.
+
+    Or the key of whose order it is can't be used, so nothing personal can be kept.
+    """
 
 
 class EventStore(Protocol):

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from commands.order.change import Target
-from commands.ports import Ports, Request
+from commands.ports import Ports, Request, StreamUnreadableError
 from commands.shipment.carrier import CarrierScan
 from commands.shipment.packing import SHIPMENT, TRACKING, tracking_names_prefix
 from commands.shipment.tracking import record_scans
@@ -45,20 +45,32 @@ async def record_carrier_scans(
     Raises:
         DomainError: `too_much_contention`; some may be recorded.
         StoreUnavailableError: some may be recorded.
+        StreamUnreadableError: of one order or more; all others are recorded.
     """
     refusals: list[DomainError] = []
+    unreadable: StreamUnreadableError | None = None
     by_order: dict[OrderId, list[tuple[ShipmentId, Scan]]] = {}
-    parcels = {
-        told.parcel: await _find(told, ports) for told in {s.parcel: s for s in scans}.values()
-    }
+    parcels: dict[object, Sequence[_Parcel]] = {}
+    for told in {scan.parcel: scan for scan in scans}.values():
+        try:
+            parcels[told.parcel] = await _find(told, ports)
+        except StreamUnreadableError as error:
+            unreadable = error
     for told in scans:
+        if told.parcel not in parcels:
+            continue
         parcel = _meant(parcels[told.parcel], told.scan)
         if parcel is None:
             refusals.append(DomainError("unknown_parcel", "no parcel of ours is meant"))
         else:
             by_order.setdefault(parcel.order_id, []).append((parcel.shipment_id, told.scan))
     for order_id, found in by_order.items():
-        refusals += await record_scans(Target(order_id), found, request, ports)
+        try:
+            refusals += await record_scans(Target(order_id), found, request, ports)
+        except StreamUnreadableError as error:
+            unreadable = error
+    if unreadable is not None:
+        raise unreadable  # so that they are told again
     return refusals
 
 

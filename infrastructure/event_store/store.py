@@ -20,6 +20,7 @@ from commands.ports import (
     Request,
     StoreUnavailableError,
     Stream,
+    StreamUnreadableError,
     VersionConflictError,
     Write,
 )
@@ -31,7 +32,11 @@ from infrastructure.event_store.append_call import KeptAnswer, Outcome, StoredAp
 from infrastructure.event_store.loading import StreamLoader
 from infrastructure.event_store.mapper import EventMapper, event_hash
 from infrastructure.event_store.recorder import KEYS_BY_CUSTOMER
-from infrastructure.event_store.sealing import CustomerForgottenError, DataKeys
+from infrastructure.event_store.sealing import (
+    CustomerForgottenError,
+    DataKeys,
+    KeyDamagedError,
+)
 from infrastructure.event_store.snapshots import Snapshots
 from infrastructure.event_store.writer import DatabaseUnreachableError, GroupCommitWriter
 from infrastructure.gathered import Gathered
@@ -126,6 +131,8 @@ class PostgresEventStore:
                 stored = self._stored(append)
             except CustomerForgottenError:
                 return await self._answered_before(append.request)
+            except KeyDamagedError as error:
+                raise StreamUnreadableError("the customer's key is damaged") from error
             try:
                 outcome = await self._writer.append(stored)
             except DatabaseUnreachableError as error:

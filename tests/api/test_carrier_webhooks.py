@@ -9,9 +9,10 @@ import orjson
 import pytest
 from structlog.testing import capture_logs
 
+from commands.ports import StreamUnreadableError
 from domain.ids import CustomerId, OrderId
 from tests.api.api import CARRIER_SECRET, Api, assert_problem
-from tests.api.test_life import SCAN, WHY, dispatch, order, pack, seen
+from tests.api.test_life import SCAN, WHY, dispatch, order, pack, paid_order, seen
 
 __all__ = ["order"]
 
@@ -213,6 +214,26 @@ def test_a_scan_on_the_last_day_of_all_is_refused_and_sinks_no_other(
         assert tells(api, never, {**DELIVERED, **meant}).status_code == 204
     [shipment] = seen(api, order)["shipments"]
     assert (shipment["status"], len(shipment["scans"])) == ("delivered", 1)
+
+
+def test_the_scan_of_an_order_that_can_not_be_read_sinks_no_other_and_is_told_again(
+    api: Api, order: OrderId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parcels = {one: pack(api, one, A=1) for one in (order, paid_order(api))}
+    for parcel in parcels.values():
+        dispatch(api, parcel)
+    bad, good = parcels
+    load_all = api.store.load_all
+
+    async def load(wanted: Any) -> Any:
+        if any(str(bad) in stream for stream, _ in wanted):
+            raise StreamUnreadableError("order.eaten.v1 at position 2: UnknownEventTypeError")
+        return await load_all(wanted)
+
+    monkeypatch.setattr(api.store, "load_all", load)
+    scans = [{**DELIVERED, "shipment_id": parcel} for parcel in parcels.values()]
+    assert_problem(tells(api, *scans), 503, "order_parked")
+    assert seen(api, good)["shipments"][0]["status"] == "delivered"
 
 
 def test_the_parcel_of_who_was_forgotten_arrives_without_a_word_of_them(

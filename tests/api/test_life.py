@@ -69,7 +69,11 @@ def happened(
 
 @pytest.fixture
 def order(api: Api) -> OrderId:
-    """Give an order that is paid for and has its stock."""
+    return paid_order(api)
+
+
+def paid_order(api: Api) -> OrderId:
+    """Place an order that is paid for and has its stock."""
     placed = OrderId(api.store.log[-1].order_id) if api.place(BODY).is_success else None  # type: ignore[arg-type]
     assert placed is not None
     happened(

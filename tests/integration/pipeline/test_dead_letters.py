@@ -24,6 +24,7 @@ from domain.events import DomainEvent
 from domain.ids import OrderId, payment_stream
 from domain.money import Currency
 from domain.payment.events import PaymentAuthorizationRequested, PaymentAuthorized
+from infrastructure.event_store import sealing
 from infrastructure.event_store.recorder import EventLogRecorder, open_datastore
 from infrastructure.event_store.sealing import MasterKeyWrongError
 from infrastructure.redis.dead_letters import DeadLetters
@@ -218,7 +219,7 @@ async def test_an_event_whose_bytes_can_not_be_read_parks_its_order_and_stops_no
 
 
 async def test_a_damaged_key_parks_its_customers_orders_and_stops_no_other(
-    pipeline: Pipeline,
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bad = await pipeline.place(0)
     others = [await pipeline.place(1)]
@@ -228,6 +229,10 @@ async def test_a_damaged_key_parks_its_customers_orders_and_stops_no_other(
     [letter] = dead_letters(pipeline).all()
     assert (letter.order_id, letter.note.reason) == (bad.order_id, "KeyDamagedError")
     assert all(pipeline.stored(one.order_id) is not None for one in others)
+    monkeypatch.setattr(sealing, "ASKED_AGAIN_S", -1.0)
+    with pytest.raises(StreamUnreadableError):
+        await pipeline.cancel(bad.order_id)
+    await pipeline.cancel(others[0].order_id)
 
 
 async def test_a_customer_that_no_key_can_be_asked_for_parks_their_order_only(
