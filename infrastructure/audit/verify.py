@@ -117,8 +117,9 @@ class Verifier:
         if number == 0:
             return
         if row is None or digest(row) != self._begin.digest:
-            what = "it is not the seal that was verified before"
+            what = "it is not the seal that was verified before; --full looks from the beginning"
             self._report.add(Fault(Kind.SEAL, what, seal=number))
+            self._report.proven_to = 0  # nothing before it was looked at this time
             return
         self._check_range_before(row)
 

@@ -55,6 +55,7 @@ async def test_seals_that_are_not_the_ones_verified_before_are_named(told: Histo
     _, reached = told.verify_from(BEGINNING)
     report, _ = told.verify_from(Verified(reached.seal, "0" * 64, reached.last_position))
     assert [(fault.kind, fault.seal) for fault in report.faults] == [(Kind.SEAL, 2)]
+    assert report.proven_to == 0
 
 
 async def test_from_a_position_the_seal_that_holds_it_is_checked_whole(told: History) -> None:
