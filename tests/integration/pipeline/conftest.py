@@ -73,6 +73,12 @@ class Pipeline:
     def redis_url(self) -> str:
         return self.views.redis_url.get_secret_value()
 
+    def give_to(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Let the command line find it, as an environment does."""
+        monkeypatch.setenv("ORDERTRAIL_POSTGRES_URL", self.store.postgres_url.get_secret_value())
+        monkeypatch.setenv("ORDERTRAIL_MASTER_KEY_FILE", str(self.store.master_key_file))
+        monkeypatch.setenv("ORDERTRAIL_REDIS_URL", self.redis_url)
+
     @property
     def generations(self) -> Generations:
         return Generations(self.redis, self.kafka.order_partitions)

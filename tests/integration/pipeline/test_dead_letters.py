@@ -255,9 +255,7 @@ async def test_a_customer_that_no_key_can_be_asked_for_parks_their_order_only(
 async def test_who_tries_some_again_is_told_of_the_others(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("ORDERTRAIL_POSTGRES_URL", pipeline.store.postgres_url.get_secret_value())
-    monkeypatch.setenv("ORDERTRAIL_MASTER_KEY_FILE", str(pipeline.store.master_key_file))
-    monkeypatch.setenv("ORDERTRAIL_REDIS_URL", pipeline.redis_url)
+    pipeline.give_to(monkeypatch)
     one, two = await pipeline.place(0), await pipeline.place(1)
     last = [await pipeline.cancel(order.order_id) for order in (one, two)][-1]
     bad = poisoned(pipeline, one.order_id), poisoned(pipeline, two.order_id)

@@ -42,9 +42,7 @@ def spoil(pipeline: Pipeline, value: str | bytes | None) -> None:
 async def test_the_commands_end_with_a_plain_message_and_change_nothing(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("ORDERTRAIL_POSTGRES_URL", pipeline.store.postgres_url.get_secret_value())
-    monkeypatch.setenv("ORDERTRAIL_MASTER_KEY_FILE", str(pipeline.store.master_key_file))
-    monkeypatch.setenv("ORDERTRAIL_REDIS_URL", pipeline.redis_url)
+    pipeline.give_to(monkeypatch)
     with pipeline.relay(), pipeline.projector():
         [placed] = await place_some(pipeline, 1)
     asked: list[dict[str, bool]] = [{}, *({mode: True} for mode in MODES)]
