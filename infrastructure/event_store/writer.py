@@ -31,7 +31,8 @@ from infrastructure.postgres.deadline import deadline
 
 MOST_APPENDS = 256
 MOST_EVENTS = 1_024
-MOST_BYTES = 16 * 1_024 * 1_024
+MOST_BYTES = 4 * 1_024 * 1_024
+"""Of one call's states: a slow database has to store them before the lock's time is over."""
 MOST_WAITING = 10_000
 MOST_LEFT = 1_024
 PATIENCE_S = 5.0
@@ -46,6 +47,7 @@ _UNREACHABLE = (
     psycopg.OperationalError,
     psycopg.InterfaceError,
     psycopg.errors.TransactionTimeout,  # something held us up under the lock, and we lost it
+    psycopg.errors.ReadOnlySqlTransaction,  # a standby, or a primary that is one no more
     OSError,
     TimeoutError,
 )
@@ -144,6 +146,7 @@ class GroupCommitWriter:
         try:
             outcomes = await self._call_patiently([waiting.append for waiting in batch])
         except psycopg.Error as error:
+            await self._disconnect()  # what is wrong may be this session's alone
             if len(batch) > 1:
                 # One append that the database refuses outright must not fail the others.
                 for waiting in batch:

@@ -98,6 +98,36 @@ async def test_a_terminated_session_is_replaced(ports: Ports, database_url: str)
     assert placed.position == 2
 
 
+async def test_while_a_session_may_only_read_callers_wait_and_then_append(
+    ports: Ports, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A failover may leave the connection at what is a standby, or was a primary."""
+    await place_order(order(), request("k1"), ports)
+    with psycopg.connect(
+        database_url, autocommit=True, options="-c default_transaction_read_only=off"
+    ) as connection:
+        name = connection.info.dbname
+
+        def may_only_read(value: str) -> None:
+            connection.execute(f'ALTER DATABASE "{name}" {value}')
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+
+        may_only_read("SET default_transaction_read_only = on")
+        with monkeypatch.context() as impatient:
+            impatient.setattr(writing, "PATIENCE_S", 0.2)
+            with pytest.raises(StoreUnavailableError):
+                await place_order(order(), request("k2"), ports)
+        placing = asyncio.create_task(place_order(order(), request("k3"), ports))
+        await asyncio.sleep(0.3)
+        assert not placing.done()
+        connection.execute(f'ALTER DATABASE "{name}" RESET default_transaction_read_only')
+        await placing
+    assert query(database_url, "SELECT count(*) FROM events") == [(2,)]
+
+
 async def test_a_database_that_stays_away_is_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writing, "PATIENCE_S", 0.2)
     nowhere = "postgresql://nobody:x@127.0.0.1:1/nothing"
