@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeAlias
 from uuid import UUID
 
@@ -15,6 +16,7 @@ import redis.asyncio
 import uuid_utils.compat
 from psycopg_pool import AsyncConnectionPool
 from redis.asyncio.cluster import RedisCluster as AsyncRedisCluster
+from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.cluster import RedisCluster
 from redis.retry import Retry
@@ -27,7 +29,7 @@ from infrastructure.carriers.easypost import EasyPostWebhooks
 from infrastructure.carriers.generic import GenericWebhooks
 from infrastructure.event_store.order_history import EventStoreOrderHistory
 from infrastructure.event_store.order_reader import OrderReader
-from infrastructure.event_store.recorder import EventLogRecorder, open_datastore
+from infrastructure.event_store.recorder import open_datastore
 from infrastructure.event_store.sealing import DataKeys, read_master_key
 from infrastructure.event_store.stock_levels import EventStoreStockLevels
 from infrastructure.event_store.store import PostgresEventStore, open_event_store
@@ -190,16 +192,13 @@ async def query_side(
 
 def order_reader(store: StoreSettings, *, pool_size: int) -> OrderReader:
     """Wire the blocking reader of the event store; it connects when it is first asked."""
-
-    def recorder() -> EventLogRecorder:
-        datastore = open_datastore(
-            store.postgres_url.get_secret_value(),
-            pool_size=pool_size,
-            connect_timeout_s=store.read_timeout_s,
-        )
-        return EventLogRecorder(datastore)
-
-    return OrderReader(recorder, DataKeys(read_master_key(store.master_key_file)))
+    open_it = partial(
+        open_datastore,
+        store.postgres_url.get_secret_value(),
+        pool_size=pool_size,
+        connect_timeout_s=store.read_timeout_s,
+    )
+    return OrderReader(open_it, DataKeys(read_master_key(store.master_key_file)))
 
 
 def redis_client(views: ViewSettings, **options: Any) -> "redis.Redis":
@@ -211,16 +210,18 @@ def redis_client(views: ViewSettings, **options: Any) -> "redis.Redis":
 
 
 def async_redis_client(views: ViewSettings, *, timeout_s: float) -> "redis.asyncio.Redis":
-    """Wire the reading side's client; it tries once more, and then says that Redis is away.
+    """Wire the reading side's client; it tries nothing again, and says at once that Redis is away.
 
-    Who finds all connections busy waits for one, for as long as for an answer.
+    A server that answers the second time may be another one, which has lost the last second: who
+    reads has to know that there was a first. Who finds all connections busy waits for one, for as
+    long as for an answer.
     """
     url = views.redis_url.get_secret_value()
     options: dict[str, Any] = {
         "protocol": 3,
         "socket_timeout": timeout_s,
         "socket_connect_timeout": timeout_s,
-        "retry": Retry(NoBackoff(), 1),
+        "retry": AsyncRetry(NoBackoff(), 0),
     }
     if views.redis_cluster:
         make: Any = AsyncRedisCluster.from_url

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import TypeAlias, TypeVar
 
 from eventsourcing.persistence import InterfaceError, OperationalError
+from eventsourcing.postgres import PostgresDatastore
 
 from domain.envelope import Recorded
 from domain.errors import UnavailableError
@@ -53,13 +54,18 @@ Opened: TypeAlias = Recorded[DomainEvent] | UnreadableEventError
 class OrderReader:
     """The event store as readers see it."""
 
-    def __init__(self, recorder: Callable[[], EventLogRecorder], keys: DataKeys) -> None:
-        """Take a maker of recorders: the first use connects, so a reader can start without."""
-        self._make_recorder = recorder
+    def __init__(self, open_datastore: Callable[[], PostgresDatastore], keys: DataKeys) -> None:
+        """Take what opens the one datastore: the first use connects, so a reader can start without.
+
+        It has a pool, whose threads go on trying for minutes while PostgreSQL is away.
+        """
+        self._open_datastore = open_datastore
+        self._datastore: PostgresDatastore | None = None
         self._recorder: EventLogRecorder | None = None
         self._keys = keys
         self._mapper = EventMapper(keys)
         self._lock = threading.Lock()
+        self._opening = threading.Lock()
 
     def events(
         self, order_id: OrderId, *, open_sealed: bool = True
@@ -181,6 +187,11 @@ class OrderReader:
                 opened.append(UnreadableEventError(entry, error))
         return opened
 
+    def ask_keys_anew(self) -> None:
+        """Look up again, when it is needed next, whose key is there and who was forgotten."""
+        with self._lock:
+            self._keys.drop_all()
+
     def head(self) -> int:
         """Give the position of the log's newest entry."""
         return self._ask(lambda recorder: recorder.head())
@@ -201,8 +212,9 @@ class OrderReader:
         return self._ask(lambda recorder: recorder.order_ids())
 
     def close(self) -> None:
-        if self._recorder is not None:
-            self._recorder.datastore.close()
+        with self._opening:
+            if self._datastore is not None:
+                self._datastore.close()
 
     def _fetch_keys(self, owners: set[CustomerId]) -> None:
         # A text with a NUL is none of PostgreSQL: no key is stored under it.
@@ -236,8 +248,11 @@ class OrderReader:
 
     def _ask_once(self, question: Callable[[EventLogRecorder], T]) -> T:
         try:
+            with self._opening:
+                if self._datastore is None:
+                    self._datastore = self._open_datastore()
             if self._recorder is None:
-                self._recorder = self._make_recorder()
+                self._recorder = EventLogRecorder(self._datastore)  # this connects
             return question(self._recorder)
         except (OperationalError, InterfaceError) as error:
             raise UnavailableError("postgres", str(error)) from error

@@ -105,6 +105,10 @@ class DataKeys:
         """Forget what is cached: another process has stored another key."""
         self._cached.pop(customer, None)
 
+    def drop_all(self) -> None:
+        """Forget all that is cached: somebody may have been forgotten since."""
+        self._cached.clear()
+
     def wrapped(self, customer: CustomerId) -> bytes | None:
         return self._get(customer).wrapped
 

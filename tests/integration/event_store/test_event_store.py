@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -24,7 +25,7 @@ from domain.personal import Address, PersonalData
 from infrastructure.composition import RandomNames, SystemClock
 from infrastructure.event_store.mapper import event_hash
 from infrastructure.event_store.order_reader import OrderReader, UnreadableEventError
-from infrastructure.event_store.recorder import EventLogRecorder, open_datastore
+from infrastructure.event_store.recorder import open_datastore
 from infrastructure.event_store.sealing import DataKeys
 from infrastructure.event_store.store import PostgresEventStore, open_event_store
 
@@ -69,10 +70,8 @@ def order(*, reference: str | None = None, customer: str = "c-1", quantity: int 
 
 
 def reader(database_url: str) -> OrderReader:
-    def recorder() -> EventLogRecorder:
-        return EventLogRecorder(open_datastore(database_url, pool_size=1, connect_timeout_s=5))
-
-    return OrderReader(recorder, DataKeys(MASTER_KEY))
+    open_it = partial(open_datastore, database_url, pool_size=1, connect_timeout_s=5)
+    return OrderReader(open_it, DataKeys(MASTER_KEY))
 
 
 def query(database_url: str, text: str) -> list[tuple[Any, ...]]:

@@ -1,7 +1,10 @@
 """A database that hangs: connections stay open and nothing answers. Callers are told, and soon."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Self
 
 import pytest
@@ -15,6 +18,9 @@ from domain.order.state import ORDER
 from infrastructure.composition import RandomNames, SystemClock
 from infrastructure.event_store import bounded_reads
 from infrastructure.event_store.bounded_reads import BoundedReads
+from infrastructure.event_store.order_reader import OrderReader
+from infrastructure.event_store.recorder import open_datastore
+from infrastructure.event_store.sealing import DataKeys
 from infrastructure.event_store.store import open_event_store
 from infrastructure.local.ports import LOOPBACK, free_port
 from projections.ports import TooManyFoldsError
@@ -27,6 +33,7 @@ from tests.integration.event_store.test_event_store import (
 )
 
 TOLD_WITHIN_S = 15.0
+THREADS_OF_A_POOL = 4
 
 
 class Line:
@@ -93,6 +100,28 @@ async def test_commands_are_refused_in_time_and_stored_once_in_the_end(
         for key, customer in (("k2", "c-1"), ("k3", "c-new")):
             await place_order(order(customer=customer), request(key), ports)
     assert query(database_url, "SELECT count(*) FROM events") == [(3,)]
+
+
+def test_a_reader_without_a_database_makes_one_pool_and_ends_it() -> None:
+    """A pool has threads, which go on trying for minutes, and connect in the end."""
+    nowhere = f"postgresql://nobody:x@{LOOPBACK}:1/nothing"
+    open_it = partial(open_datastore, nowhere, pool_size=1, connect_timeout_s=0.2)
+    reader = OrderReader(open_it, DataKeys(MASTER_KEY))
+
+    def ask(_: int) -> None:
+        with pytest.raises(UnavailableError):
+            reader.head()
+
+    pools = threads_of_pools()
+    with ThreadPoolExecutor(4) as asking:
+        list(asking.map(ask, range(12)))
+    assert len(threads_of_pools() - pools) <= THREADS_OF_A_POOL
+    reader.close()
+    assert threads_of_pools() <= pools
+
+
+def threads_of_pools() -> set[str]:
+    return {one.name for one in threading.enumerate() if one.name.startswith("pool-")}
 
 
 async def test_reads_are_refused_in_time_and_count_as_busy_until_they_end(

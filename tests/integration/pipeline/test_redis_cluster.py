@@ -2,6 +2,8 @@
 
 import asyncio
 import secrets
+import shutil
+import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
@@ -14,6 +16,7 @@ import pytest
 import redis
 from redis.crc import key_slot
 
+from domain.ids import OrderId
 from infrastructure import composition
 from infrastructure.local.ports import free_port
 from infrastructure.local.program import running
@@ -29,6 +32,8 @@ from tests.integration.pipeline.conftest import Pipeline
 
 SLOTS = 16_384
 FORMS_WITHIN_S = 30.0
+ON_DISK_AFTER_S = 1.5
+"""Redis writes its append-only file to disk every second."""
 
 
 @dataclass(eq=False)
@@ -42,24 +47,39 @@ class ClusterNode(RedisServer):
             config.write(f"cluster-port {self.bus_port}\n")
 
 
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """Attributes: nodes: each has a third of the slots, in their order."""
+
+    url: str
+    nodes: Sequence[ClusterNode]
+    processes: Sequence["subprocess.Popen[bytes]"]
+
+
 @pytest.fixture
-def cluster_url(tmp_path: Path) -> Iterator[str]:
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
     """Run three nodes, give each a third of the slots, and wait until they agree."""
     password = secrets.token_hex(8)
     ports: list[int] = []  # by turns of a node, and of its bus
     with ExitStack() as stack:
-        nodes = []
+        nodes, processes, clients = [], [], []
         for number in range(3):
             for _ in range(2):
                 ports.append(free_port(avoid=ports))
             port, bus_port = ports[-2:]
             node = ClusterNode(tmp_path / f"node{number}", port, password, bus_port=bus_port)
-            stack.enter_context(running(node, tmp_path / f"node{number}.log"))
-            nodes.append(redis.from_url(node.url, decode_responses=True))
-        _join(nodes, ports)
-        yield f"redis://:{password}@127.0.0.1:{ports[0]}"
-        for client in nodes:
+            processes.append(stack.enter_context(running(node, tmp_path / f"node{number}.log")))
+            nodes.append(node)
+            clients.append(redis.from_url(node.url, decode_responses=True))
+        _join(clients, ports)
+        yield Cluster(f"redis://:{password}@127.0.0.1:{ports[0]}", nodes, processes)
+        for client in clients:
             client.close()
+
+
+@pytest.fixture
+def cluster_url(cluster: Cluster) -> str:
+    return cluster.url
 
 
 def _join(nodes: Sequence[Any], ports: Sequence[int]) -> None:
@@ -69,6 +89,10 @@ def _join(nodes: Sequence[Any], ports: Sequence[int]) -> None:
         if number:
             port, bus_port = ports[2 * number : 2 * number + 2]
             nodes[0].execute_command("CLUSTER", "MEET", "127.0.0.1", port, bus_port)
+    _await_formed(nodes)
+
+
+def _await_formed(nodes: Sequence[Any]) -> None:
     until = time.monotonic() + FORMS_WITHIN_S
     while any("'cluster_state': 'ok'" not in str(node.cluster("INFO")) for node in nodes):
         assert time.monotonic() < until, "the cluster did not form"
@@ -107,6 +131,46 @@ async def test_the_views_work_on_a_cluster(pipeline: Pipeline, cluster_url: str)
         assert view is not None
         assert view.source == "event-store"
     assert on_cluster.stored(answers[1].order_id) is not None
+    client.close()
+
+
+async def test_a_node_that_comes_back_older_takes_no_order_back_in_time(
+    pipeline: Pipeline, cluster: Cluster, tmp_path: Path
+) -> None:
+    """As after a failover to a replica that had not all yet."""
+    settings = ViewSettings(redis_url=cluster.url, redis_cluster=True)
+    client = composition.redis_client(settings)
+    on_cluster = replace(pipeline, views=settings, redis=client)
+    async with composition.async_redis_client(settings, timeout_s=2.0) as reading:
+        views = RedisOrderViews(
+            reading, on_cluster.reader, partitions=6, folds_at_once=1, folds_waiting=9
+        )
+
+        async def read(order_id: OrderId) -> tuple[str, int]:
+            view = await views.find(order_id, owner=None, min_position=0, wait_s=0)
+            assert view is not None
+            return view.source, view.position
+
+        with on_cluster.relay(), on_cluster.projector():
+            placed = await on_cluster.place(1)
+            await asyncio.to_thread(_await_complete, on_cluster, placed.position)
+            partition = shard_keys.partition_of(placed.order_id, 6)
+            which = key_slot(shard_keys.prefix(partition).encode()) * 3 // SLOTS
+            node, process = cluster.nodes[which], cluster.processes[which]
+            await asyncio.sleep(ON_DISK_AFTER_S)
+            shutil.copytree(node.data_dir, tmp_path / "older")
+            cancelled = await on_cluster.cancel(placed.order_id)
+            await asyncio.to_thread(_await_complete, on_cluster, cancelled.position)
+        assert await read(placed.order_id) == ("redis", cancelled.position)
+        process.kill()
+        process.wait()
+        shutil.rmtree(node.data_dir)
+        shutil.copytree(tmp_path / "older", node.data_dir)
+        with running(node, tmp_path / "again.log"):
+            with closing(redis.from_url(node.url, decode_responses=True)) as one:
+                _await_formed([one])
+            for _ in range(3):
+                assert await read(placed.order_id) == ("event-store", cancelled.position)
     client.close()
 
 
