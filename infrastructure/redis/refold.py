@@ -47,6 +47,7 @@ def refold(reader: OrderReader, writer: ShardWriter, order_id: OrderId) -> Refol
     for _ in range(ATTEMPTS):
         fed = writer.fed()
         read = {generation: writer.read(generation, [order_id])[order_id] for generation in fed}
+        reader.ask_keys_anew()  # what was read may be emptied, and is to stay so if it should be
         folded = reader.fold_many([order_id]).get(order_id)
         try:
             if folded is None:
@@ -94,7 +95,7 @@ def _change(
 ) -> Change | Parking:
     if isinstance(folded, UnreadableEventError):
         return Parking.of(order_id, stored, folded, relist=True)
-    return Change(stored, folded, relist=True)
+    return Change(stored, folded, relist=True, asked_anew=True)
 
 
 def _found(

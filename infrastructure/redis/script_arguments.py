@@ -9,6 +9,7 @@ import msgspec
 from domain.ids import OrderId
 from infrastructure.redis import shard_keys, stored_document
 from infrastructure.redis.stored_document import ParkedNote, StoredDocument
+from projections.order.body import is_forgotten
 from projections.order.document import OrderDocument, forget
 
 Argument: TypeAlias = str | bytes
@@ -27,6 +28,7 @@ def encode_change(
     *,
     note: ParkedNote | None = None,
     relist: bool = False,
+    asked_anew: bool = False,
 ) -> Sequence[Argument]:
     """Write the arguments of apply.lua that put a document in the place of what was read.
 
@@ -34,10 +36,12 @@ def encode_change(
     doesn't go back in position. List entries that stand there already, for they were written with
     what was read, are left alone; with `relist` they are written too, in case somebody has lost
     them. What was emptied when its customer was forgotten stays so: of an order that could not be
-    read then no event says it, and whoever has folded it may have the key in a cache still.
+    read then no event says it, and whoever has folded it may have the key in a cache still. Who
+    has asked for it since the old one was read (`asked_anew`) knows whether it was wrong.
     """
     if old is not None and stored_document.is_emptied(old):
-        document = forget(document)
+        wrongly = asked_anew and not is_forgotten(document.body)
+        document = document if wrongly else forget(document)
     parked = note is not None
     at_least = old.position if parked and old is not None and old.header.parked else 0
     value, header = stored_document.encode(document, parked=parked, at_least=at_least)

@@ -52,16 +52,22 @@ class DocumentMovedError(Exception):
 class Change:
     """A document to write over the one that was read; the order is parked no more.
 
-    `relist`: write its list entries also where they should stand already.
+    `relist`: write its list entries also where they should stand already. `asked_anew`: its
+    customer's key was looked up since that one was read, not found in a cache.
     """
 
     read: StoredDocument | None
     document: OrderDocument
     relist: bool = False
+    asked_anew: bool = False
 
     def arguments(self, generation: int) -> Sequence[Argument]:
         return script_arguments.encode_change(
-            generation, self.read, self.document, relist=self.relist
+            generation,
+            self.read,
+            self.document,
+            relist=self.relist,
+            asked_anew=self.asked_anew,
         )
 
 

@@ -14,8 +14,9 @@ from infrastructure import composition
 from infrastructure.rebuild import lifecycle
 from infrastructure.rebuild.log import opened
 from infrastructure.rebuild.run import Rebuild
-from infrastructure.redis import forgetting
+from infrastructure.redis import forgetting, shard_keys, stored_document
 from infrastructure.redis.refold import Refolded
+from projections.order import document as projection
 from tests.integration.pipeline.conftest import Pipeline
 from tests.integration.pipeline.test_dead_letters import authorize, dead_letters, poisoned
 from tests.integration.pipeline.test_forgetting import (
@@ -28,7 +29,7 @@ from tests.integration.pipeline.test_forgetting import (
     place,
 )
 from tests.integration.rebuild.conftest import open_parts, rebuilding
-from tests.integration.rebuild.test_ghosts import fold_anew, verify
+from tests.integration.rebuild.test_ghosts import PARTITIONS, fold_anew, verify
 from tests.integration.rebuild.test_parked import stored, unable_to_show_payments
 from tests.integration.rebuild.test_rebuild import run
 
@@ -75,6 +76,25 @@ async def test_a_customer_forgotten_while_the_next_generation_is_built_is_not_in
         await run(pipeline)
         await asyncio.to_thread(pipeline.await_complete, last.position + 1)
     assert pipeline.generations.live() == 2
+    assert SECRET not in everything_in_redis(pipeline)
+
+
+async def test_a_document_that_was_emptied_by_mistake_is_mended(pipeline: Pipeline) -> None:
+    with pipeline.relay(), pipeline.projector():
+        placed = await place(pipeline, key="k")
+        await asyncio.to_thread(pipeline.await_complete, placed.position)
+    right = stored(pipeline, placed.order_id, 1)
+    document = stored_document.to_document(right)
+    assert document is not None
+    value, _ = stored_document.encode(projection.forget(document))
+    key = shard_keys.document_key(placed.order_id, PARTITIONS, 1)
+    pipeline.redis.set(key, value)
+    assert fold_anew(pipeline, placed.order_id) is Refolded.DIFFERENT
+    assert stored(pipeline, placed.order_id, 1) == right
+    # One who was forgotten stays so, though the reader knew the key.
+    pipeline.redis.set(key, value)
+    delete_key(pipeline)
+    fold_anew(pipeline, placed.order_id)
     assert SECRET not in everything_in_redis(pipeline)
 
 
