@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from domain.ids import CustomerId, OrderId
     from infrastructure.event_store.customers import Customers
     from infrastructure.event_store.forgetting import Told
+    from infrastructure.rebuild.parts import Parts
 
 LONGEST_NAME = 128
 KEYS_SHOWN = 5
@@ -101,11 +102,10 @@ def _finish(orders: Sequence["OrderId"], by: str, wait_s: float) -> None:
     from infrastructure.redis.generations import Generations
     from infrastructure.settings import StoreSettings, ViewSettings
 
-    store, views = StoreSettings(), ViewSettings()
-    client = composition.redis_client(views)
-    generations = Generations(client, views.order_partitions)
-    reader = composition.order_reader(store, pool_size=1)
-    with steps() as tell:
+    parts = composition.rebuild_parts(StoreSettings(), ViewSettings())
+    client, reader = parts.client, parts.reader
+    generations = Generations(client, parts.partitions)
+    with steps() as tell, _rebuilds_kept_out(parts) as kept_out:
         told = asyncio.run(_tell_orders(orders, by, tell))
         head = reader.head()
         forgetting.await_position(
@@ -130,6 +130,22 @@ def _finish(orders: Sequence["OrderId"], by: str, wait_s: float) -> None:
     if told.unreadable:
         names = ", ".join(map(str, told.unreadable))
         fail(f"this version can't read these orders, so they don't say so yet: {names}\n{AGAIN}")
+    if not kept_out:
+        fail(f"a rebuild is running, and writes what it had read before: let it end\n{AGAIN}")
+
+
+@contextmanager
+def _rebuilds_kept_out(parts: "Parts") -> Iterator[bool]:
+    """Let no rebuild begin; False: one is at work."""
+    from infrastructure.rebuild.log import RebuildRunsError, opened
+
+    with opened(parts.connect) as log:
+        kept_out = True
+        try:
+            log.lock()
+        except RebuildRunsError:
+            kept_out = False
+        yield kept_out
 
 
 async def _tell_orders(orders: Sequence["OrderId"], by: str, tell: Tell) -> "Told":

@@ -27,7 +27,7 @@ Connect: TypeAlias = Callable[[], "psycopg.Connection[Any]"]
 
 
 class RebuildRunsError(Exception):
-    """Another rebuild is at work."""
+    """Another rebuild is at work, or what must not meet one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class OrderLog:
             RebuildRunsError: another session has it. A killed one loses it with its connection.
         """
         if not self._one(LOCK):
-            raise RebuildRunsError("another rebuild is running")
+            raise RebuildRunsError("another rebuild is running, or a customer is being forgotten")
 
     def bounds(self, position: int) -> list[str]:
         """Choose order ids that cut the log up to a position into ranges of about one size.

@@ -10,8 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
+from infrastructure.rebuild.log import LOCK
 from tests.consistency import assert_consistent, redis_of, stored_log
 from tests.e2e.test_personal_data import _found
 from tests.live_platform import CLI, CLI_WITHIN_S, LivePlatform
@@ -184,6 +186,23 @@ def test_killed_at_any_moment_it_is_finished_by_running_it_again(
     assert _found(in_redis(platform), secret) == []
     assert _found(on_redis_disk(platform), secret) == []
     assert_consistent(platform.settings)
+
+
+def test_while_a_rebuild_runs_it_is_not_done_and_afterwards_it_is(
+    platform: LivePlatform, shop: Shop, eve: str, secret: dict[str, str]
+) -> None:
+    placed = shop.place(order_of(eve, secret))
+    with psycopg.connect(platform.settings["ORDERTRAIL_POSTGRES_URL"], autocommit=True) as one:
+        one.execute(LOCK)
+        running = platform.run("forget", eve, "--yes")
+    assert running.returncode == 1
+    assert "a rebuild is running" in running.stderr
+    assert "1 orders say so" in running.stdout
+    done = platform.run("forget", eve, "--yes")
+    assert done.returncode == 0, done.stderr
+    assert "0 of them since now" in done.stdout
+    shown = shop.read(placed["order_id"], placed["position"]).json()
+    assert shown["customer"]["name"] == "[forgotten]"
 
 
 def test_nobody_of_that_name_is_not_forgotten(platform: LivePlatform) -> None:
