@@ -26,7 +26,8 @@ RANGE = f"{_COLUMNS} WHERE notification_id BETWEEN %s AND %s ORDER BY notificati
 STREAM_EVENTS = f"""{_COLUMNS}
     JOIN unnest(%s::text[], %s::bigint[]) AS wanted (stream, version)
       ON originator_id = wanted.stream AND originator_version = wanted.version"""
-NOWHERE = f"{_COLUMNS} WHERE notification_id < 1 ORDER BY notification_id LIMIT %s"
+NOWHERE = f"""{_COLUMNS} WHERE notification_id < 1 OR notification_id IS NULL
+    ORDER BY notification_id LIMIT %s"""
 HEAD = "SELECT coalesce(max(notification_id), 0) FROM events"
 
 
@@ -70,7 +71,7 @@ def previous_hash(state: bytes) -> str | None:
     """Read which hash an event holds of the one before it; None if there is none to be read."""
     try:
         return _links.decode(state).previous_hash
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

@@ -105,7 +105,10 @@ def event_hash(stream: str, version: int, event_type: str, state: bytes) -> byte
 
 def read_contents(entry: LogEntry) -> Contents:
     """Take an entry's state apart. Raises ValueError where that can't be done."""
-    return _contents_decoder.decode(entry.state)
+    try:
+        return _contents_decoder.decode(entry.state)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
 
 
 def sealed_for(contents: Contents) -> CustomerId | None:

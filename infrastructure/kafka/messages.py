@@ -102,7 +102,7 @@ def correlation_id(entry: LogEntry) -> str:
 def _published(entry: LogEntry) -> _Published:
     try:
         return _decoder.decode(entry.state)
-    except ValueError:
+    except (ValueError, RecursionError):
         place = f"{entry.stream}/{entry.version}"
         return _Published(place, entry.recorded_at.isoformat(), correlation_id="")
 

@@ -193,23 +193,23 @@ async def test_a_message_that_is_not_ours_is_passed_over(pipeline: Pipeline) -> 
     assert pipeline.assert_views_equal_folds() == 2
 
 
-UNREADABLE = [
-    "\\x00ff00",
-    "\\x7b226576656e745f6964223a357d",
-    "\\x7b22636f7272656c6174696f6e5f6964223a22ff227d",
-    "\\x",
-]
-"""States that are no JSON, none of an event, no UTF-8 in a text, and nothing at all."""
+UNREADABLE = {
+    "no JSON": b"\x00\xff\x00",
+    "none of an event": b'{"event_id":5}',
+    "no UTF-8 in a text": b'{"correlation_id":"\xff"}',
+    "nothing": b"",
+    "nested": b'{"event_id":' + b"[" * 20_000 + b"]" * 20_000 + b"}",
+}
 
 
-@pytest.mark.parametrize("state", UNREADABLE)
+@pytest.mark.parametrize("state", UNREADABLE.values(), ids=UNREADABLE)
 async def test_an_event_whose_bytes_can_not_be_read_parks_its_order_and_stops_no_other(
-    pipeline: Pipeline, state: str
+    pipeline: Pipeline, state: bytes
 ) -> None:
     bad = await pipeline.place(0)
     last = (await pipeline.cancel(bad.order_id)).position
     with psycopg.connect(pipeline.store.postgres_url.get_secret_value(), autocommit=True) as sql:
-        sql.execute(f"UPDATE events SET state = '{state}' WHERE notification_id = {last}".encode())
+        sql.execute("UPDATE events SET state = %s WHERE notification_id = %s", [state, last])
     with pipeline.relay(), pipeline.projector():
         others = [await pipeline.place(n) for n in range(1, 10)]
         await asyncio.to_thread(pipeline.await_complete, others[-1].position)
