@@ -74,8 +74,10 @@ def print_tables(behind: Behind) -> None:
 
 
 def _shown(count: int | None, seconds: float | None, problem: str | None) -> tuple[str, str]:
-    if count is None or seconds is None:
+    if count is None:
         return "unknown", problem or ""
+    if seconds is None:
+        return str(count), problem or ""
     return str(count), f"{seconds:.1f} s" if count and seconds else ""
 
 

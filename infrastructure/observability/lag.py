@@ -30,6 +30,8 @@ NO_TOPIC = ""
 POSTGRES_TIMEOUT_S = 2
 """To connect; psycopg takes no less."""
 STATEMENT_TIMEOUT = "SET statement_timeout = '1s'"
+CLOCK_STEP_S = 5.0
+"""So far ahead of the clock an event may be: clocks are set back a little, now and then."""
 
 # One statement, so one snapshot: a position above its head is not a position of this log.
 LAG = """
@@ -147,4 +149,9 @@ def _hop_lag(hop: str, row: DictRow, problem: str | None) -> HopLag:
         return HopLag(hop, None, None, problem)
     if events < 0:
         return HopLag(hop, None, None, "it is ahead of the log: it belongs to another one")
-    return HopLag(hop, events, max(0.0, row["age_s"] or 0.0), problem)
+    age_s = row["age_s"] or 0.0
+    if age_s < -CLOCK_STEP_S:
+        # No age can be told until the clock has come there, and 0 would hide a hop that is stuck.
+        ahead = f"the oldest event is {-age_s:,.0f} s ahead of the database's clock"
+        return HopLag(hop, events, None, problem or ahead)
+    return HopLag(hop, events, max(0.0, age_s), problem)

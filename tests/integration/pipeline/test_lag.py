@@ -117,6 +117,18 @@ async def test_lag_begins_with_the_first_event_after_what_was_processed(
     assert all(age(hop) <= time.monotonic() - begun for hop in hops)
 
 
+async def test_of_an_event_from_the_future_no_age_is_told(
+    pipeline: Pipeline, meter: LagMeter
+) -> None:
+    await place(pipeline, 2)
+    with psycopg.connect(pipeline.store.postgres_url.get_secret_value()) as connection:
+        connection.execute("UPDATE events SET recorded_at = recorded_at + interval '1 hour'")
+    for hop in lag(meter):
+        assert (hop.events, hop.seconds) == (2, None)
+        assert hop.problem is not None
+        assert "ahead of the database's clock" in hop.problem
+
+
 async def test_a_wiped_redis_has_everything_before_it(pipeline: Pipeline, meter: LagMeter) -> None:
     with pipeline.relay(), pipeline.projector():
         await asyncio.to_thread(pipeline.await_complete, await place(pipeline, 10))
