@@ -47,9 +47,12 @@ from infrastructure.audit.seals import (
 )
 
 CHUNK = 200
+HIDDEN = "a delete marker hides its copy on S3: remove the marker, and it is there again"
 WAITED = """
     SELECT NOT EXISTS (SELECT FROM events WHERE notification_id = %s
-                          AND recorded_at > clock_timestamp() - make_interval(secs => %s))"""
+                          AND recorded_at > clock_timestamp() - make_interval(secs => %s)
+                          AND recorded_at <= clock_timestamp())"""
+"""One from the future does not: how long it has been there, nobody can tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +162,8 @@ class Sealer:
         """Copy the next seals after `number`, up to `CHUNK`, that S3 never had.
 
         Looks whether it still has `number`, too, so that who goes on from there notices a wiped
-        S3. With `refill`, what is gone is copied again, from the rows as they are now.
+        S3. With `refill`, what is gone is copied again, from the rows as they are now; what is only
+        hidden is not: a copy on top of a copy is a fault for as long as it is locked.
 
         Raises:
             CopiesAwayError: S3 does not take them.
@@ -172,7 +176,11 @@ class Sealer:
         known = self._known_copied(connection)
         gone = [one for one in rows if one <= known and one not in shown and not refill]
         missing = [one for one in rows if one > number and one not in shown and one not in gone]
-        found = [self._copy(connection, one, rows[one]) for one in missing]
+        hidden = self._copies.find(min(missing), max(missing)) if refill and missing else ()
+        found = [
+            CopyFault(one, HIDDEN) if one in hidden else self._copy(connection, one, rows[one])
+            for one in missing
+        ]
         faults = [one for one in found if one is not None]
         if not faults and not gone and number <= self._copied:
             self._copied = max(self._copied, last)

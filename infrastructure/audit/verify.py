@@ -118,8 +118,7 @@ class Verifier:
             return
         if row is None or digest(row) != self._begin.digest:
             what = "it is not the seal that was verified before; --full looks from the beginning"
-            self._report.add(Fault(Kind.SEAL, what, seal=number))
-            self._report.proven_to = 0  # nothing before it was looked at this time
+            self._fault_at_begin(Fault(Kind.SEAL, what, seal=number))
             return
         self._check_range_before(row)
 
@@ -128,9 +127,8 @@ class Verifier:
         try:
             seal = read_seal(row, self._keys)
         except BadSealError as error:
-            self._report.add(
-                Fault(Kind.SEAL, f"it is no seal of ours: {error}", seal=self._begin.seal)
-            )
+            what = f"it is no seal of ours: {error}"
+            self._fault_at_begin(Fault(Kind.SEAL, what, seal=self._begin.seal))
             return
         try:
             entries = read_entries(self._connection, seal.first_position, seal.last_position)
@@ -138,8 +136,12 @@ class Verifier:
         except LogDamagedError:
             fits = False
         if not fits:
-            self._report.proven_to = seal.first_position - 1
+            self._report.proven_to = 0
             self._name(seal)
+
+    def _fault_at_begin(self, fault: Fault) -> None:
+        self._report.add(fault)
+        self._report.proven_to = 0  # nothing before it was looked at this time
 
     def _pass(self, seals: Iterator[tuple[Seal, str]]) -> None:
         report, suspicions = self._report, self._suspicions

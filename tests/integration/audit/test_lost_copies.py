@@ -73,6 +73,17 @@ async def test_one_copy_that_is_hidden_is_told(sealed: History) -> None:
     assert sealed.s3.list_object_versions(Bucket=where["Bucket"])["DeleteMarkers"]
 
 
+async def test_one_copy_that_is_hidden_is_not_covered_by_another(sealed: History) -> None:
+    """That would be locked, and a fault, for as long as the first is."""
+    where = {"Bucket": sealed.settings.seal_bucket, "Key": seal_key(1)}
+    marker = sealed.s3.delete_object(**where)["VersionId"]
+    with sealed.connect() as connection:
+        looked = sealed.sealer().copy_after(connection, 0, refill=True)
+    assert [(one.number, "delete marker" in one.what) for one in looked.faults] == [(1, True)]
+    sealed.s3.delete_object(**where, VersionId=marker)
+    assert sealed.verify().exit_code == 0
+
+
 async def test_the_command_says_what_is_gone_and_refills_it_only_when_it_is_told_to(
     sealed: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

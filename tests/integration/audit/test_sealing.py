@@ -37,6 +37,17 @@ async def test_a_full_range_is_sealed_at_once_and_a_part_of_one_when_it_has_wait
         assert sealer.seal_next(connection, after_s=0) is None
 
 
+async def test_an_event_from_the_future_holds_up_no_seal(history: History) -> None:
+    """As where PostgreSQL's clock was ahead: no event is recorded before an earlier one."""
+    await history.happen("a")
+    history.tamper("UPDATE events SET recorded_at = recorded_at + interval '1 day'")
+    await history.happen("b")
+    with history.connect() as connection:
+        seal = history.sealer().seal_next(connection, after_s=60)
+    assert seal is not None
+    assert seal.last_position == 2
+
+
 async def test_a_sealer_killed_between_storing_and_copying_is_made_up_for(
     history: History,
 ) -> None:
