@@ -243,8 +243,11 @@ def _become_active(
 
 
 def _read_mark(session: psycopg.Connection[DictRow], incarnation: str) -> _Mark:
+    """Look up how far a topic is published; a mark that the log has not come to yet is none."""
     row = session.execute(
-        "SELECT position, ends FROM relay_positions WHERE topic_incarnation = %s", [incarnation]
+        "SELECT ends, CASE WHEN position <= (SELECT coalesce(max(notification_id), 0) FROM events)"
+        " THEN position ELSE 0 END AS position FROM relay_positions WHERE topic_incarnation = %s",
+        [incarnation],
     ).fetchone()
     return _Mark(0, ()) if row is None else _Mark(row["position"], row["ends"])
 

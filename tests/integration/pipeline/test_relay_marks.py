@@ -81,6 +81,19 @@ async def test_where_kafka_has_all_that_it_had_nothing_is_published_again(
     assert incarnation(pipeline) == before
 
 
+async def test_a_mark_beyond_the_log_skips_nothing(pipeline: Pipeline) -> None:
+    await pipeline.place(0)
+    with pipeline.relay():
+        await asyncio.to_thread(await_stored, pipeline, 1)
+    with psycopg.connect(pipeline.store.postgres_url.get_secret_value()) as connection:
+        connection.execute("UPDATE relay_positions SET position = 4")
+    with pipeline.relay(), pipeline.projector():
+        last = [await pipeline.place(number) for number in range(1, 6)][-1]
+        await asyncio.to_thread(pipeline.await_complete, last.position)
+    assert published_positions(pipeline) == {*range(1, last.position + 1)}
+    assert pipeline.assert_views_equal_folds() == 6
+
+
 def incarnation(pipeline: Pipeline) -> Incarnation:
     admin = topics.admin(pipeline.kafka.kafka_bootstrap)
     found = topics.find_topic(admin, pipeline.kafka.order_topic)
