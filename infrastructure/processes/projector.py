@@ -17,6 +17,7 @@ import redis
 import structlog
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from prometheus_client import Counter
+from redis.exceptions import RedisClusterException, RedisError
 
 from infrastructure import composition
 from infrastructure.event_store.order_reader import OrderReader
@@ -64,6 +65,13 @@ class Projector:
 
     def work(self, stopping: threading.Event, health: Health) -> None:
         """Project until told to stop; a fault ends it, to begin again from Redis's progress."""
+        try:
+            self._work(stopping, health)
+        except (RedisError, RedisClusterException):
+            self._client.close()  # behind the same name there may be another server by now
+            raise
+
+    def _work(self, stopping: threading.Event, health: Health) -> None:
         admin = topics.admin(self._kafka.kafka_bootstrap)
         topic = topics.find_topic(admin, self._kafka.order_topic)
         if topic is None:

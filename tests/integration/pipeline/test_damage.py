@@ -1,22 +1,33 @@
 """A value in Redis that no code of ours wrote is as good as none, and is written over."""
 
 import asyncio
+import secrets
+import time
+from contextlib import closing
+from dataclasses import replace
 from itertools import product
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import orjson
 import pytest
+import redis
 import redis.asyncio
 import typer
+from pydantic import SecretStr
 
 from api.cli import dead_letters
 from domain.ids import OrderId
+from infrastructure import composition
+from infrastructure.local.ports import free_port
+from infrastructure.local.program import running
+from infrastructure.local.redis import RedisServer
 from infrastructure.redis import shard_keys, stored_document
 from infrastructure.redis.dead_letters import DeadLetters
 from infrastructure.redis.refold import Refolded, refold
 from projections.ports import OrderQuery, ViewsUnavailableError
-from tests.integration.pipeline.conftest import Pipeline
+from tests.integration.pipeline.conftest import WAIT_S, Pipeline
 from tests.integration.pipeline.test_views import list_all, make_views
 
 DAMAGE = [
@@ -310,3 +321,33 @@ async def test_only_the_one_way_to_write_what_is_fed_counts_and_the_shard_goes_o
         shard.leave(2)
         assert pipeline.redis.get(shard_keys.fed_key(0)) == b"1"
     assert pipeline.assert_views_equal_folds() == len(NOT_CANONICAL)
+
+
+async def test_a_redis_that_is_a_replica_now_is_asked_again_over_a_new_connection(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    """After a failover the same name leads to another server; the old one may still answer."""
+    server = RedisServer(tmp_path / "redis", free_port(), secrets.token_hex(16))
+    with running(server, tmp_path / "redis.log"), closing(redis.from_url(server.url)) as looking:
+        views = pipeline.views.model_copy(update={"redis_url": SecretStr(server.url)})
+        client = composition.redis_client(views)
+        moved = replace(pipeline, views=views, redis=client)
+
+        def connections() -> set[str]:
+            mine = str(looking.client_id())
+            return {one["id"] for one in looking.client_list() if one["id"] != mine}
+
+        with moved.relay(), moved.projector():
+            placed = await moved.place(0)
+            await asyncio.to_thread(moved.await_complete, placed.position)
+            before = connections()
+            looking.replicaof("127.0.0.1", "1")
+            last = await moved.place(1)
+            until = time.monotonic() + WAIT_S
+            while connections() & before:
+                assert time.monotonic() < until, moved.faults
+                await asyncio.sleep(0.05)
+            looking.replicaof("NO", "ONE")
+            await asyncio.to_thread(moved.await_complete, last.position)
+        assert moved.assert_views_equal_folds() == 2
+        client.close()
