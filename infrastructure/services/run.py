@@ -7,7 +7,7 @@ worker begins again from what is durable.
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager, closing, suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -67,16 +67,16 @@ async def _work(settings: Settings, wire: Wire, stopping: threading.Event, healt
         composition.open_tasks(settings.store) as tasks,
         wire(Parts(settings, ports, tasks)) as running,
     ):
-        reader = composition.order_reader(settings.store, pool_size=2)
-        reactions = Reactions(running.service, reader, tasks)
-        consuming = consume(settings.kafka, running.service.name, reactions.batch, stopping, health)
-        chores = [_repeat(one, stopping, running.news) for one in running.chores]
-        # It has no share in the news: whoever clears them would take them from a chore.
-        chores.append(_repeat(reactions.retry, stopping, asyncio.Event()))
-        try:
+        with closing(composition.order_reader(settings.store, pool_size=2)) as reader:
+            # An empty topic is read without PostgreSQL, and would look like work that goes on.
+            await asyncio.to_thread(reader.head)
+            reactions = Reactions(running.service, reader, tasks)
+            name = running.service.name
+            consuming = consume(settings.kafka, name, reactions.batch, stopping, health)
+            chores = [_repeat(one, stopping, running.news) for one in running.chores]
+            # It has no share in the news: whoever clears them would take them from a chore.
+            chores.append(_repeat(reactions.retry, stopping, asyncio.Event()))
             await _until_one_fails([consuming, *chores])
-        finally:
-            reader.close()
 
 
 async def _repeat(chore: Chore, stopping: threading.Event, news: asyncio.Event) -> None:
