@@ -80,8 +80,10 @@ def document(
 
     Raises:
         UnavailableError: the event store can't be reached.
+        MasterKeyWrongError: nobody's data can be read with this key.
     """
     from domain.errors import UnavailableError
+    from infrastructure.event_store.sealing import MasterKeyWrongError
 
     head = {
         "customer_id": customer.customer_id,
@@ -94,7 +96,7 @@ def document(
         for index, order_id in enumerate(orders):
             try:
                 folded, page = _read(order_id, reader)
-            except UnavailableError:
+            except (UnavailableError, MasterKeyWrongError):
                 raise
             except Exception as error:  # noqa: BLE001 - all else is bytes and pure functions: the order
                 missing[order_id] = _why(error)

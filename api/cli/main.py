@@ -70,6 +70,7 @@ def expected_faults() -> tuple[type[Exception], ...]:
     from domain.errors import UnavailableError
     from infrastructure.audit.seals import BadKeyError
     from infrastructure.event_store.order_reader import UnreadableEventError
+    from infrastructure.event_store.sealing import MasterKeyWrongError
     from infrastructure.postgres.migrate import MigrationError
 
     return (
@@ -78,6 +79,7 @@ def expected_faults() -> tuple[type[Exception], ...]:
         StreamUnreadableError,
         MigrationError,
         BadKeyError,
+        MasterKeyWrongError,
         psycopg.OperationalError,
         redis.RedisError,
         pydantic.ValidationError,

@@ -18,6 +18,8 @@ CONNECT_TIMEOUT_S = 10
 # Whoever appends waits behind a migration that waits for a reader: so it waits for a moment only;
 # but for longer than a second (`deadlock_timeout`), when a vacuum in its way is ended for it.
 LOCK_TIMEOUT = "SET lock_timeout = '3s'"
+# One that is frozen between two statements, or has lost its line, holds its locks no longer.
+FROZEN_TIMEOUT = "SET idle_in_transaction_session_timeout = '5s'"
 PAUSE_S, TRIES = 2.0, 30
 
 
@@ -65,6 +67,7 @@ def migrate(postgres_url: str) -> Sequence[str]:
         _refuse_foreign(applied, known)
         new = [migration for migration in known if migration.name not in applied]
         connection.execute(LOCK_TIMEOUT)
+        connection.execute(FROZEN_TIMEOUT)
         for migration in new:
             _apply(connection, migration)
         return [migration.name for migration in new]
