@@ -127,11 +127,11 @@ def _finish(orders: Sequence["OrderId"], by: str, wait_s: float) -> None:
     )
     for problem in problems:
         typer.echo(f"but on Redis's disk: {problem}")
+    if not kept_out:
+        fail(f"a rebuild is running, and writes what it had read before: let it end\n{AGAIN}")
     if told.unreadable:
         names = ", ".join(map(str, told.unreadable))
         fail(f"this version can't read these orders, so they don't say so yet: {names}\n{AGAIN}")
-    if not kept_out:
-        fail(f"a rebuild is running, and writes what it had read before: let it end\n{AGAIN}")
 
 
 @contextmanager

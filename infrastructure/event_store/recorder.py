@@ -16,7 +16,7 @@ from psycopg.rows import DictRow, tuple_row
 
 from domain.ids import CustomerId, OrderId, StreamId
 from infrastructure.event_store.append_call import STATEMENT, StoredAppend, parameters
-from infrastructure.event_store.mapper import LogEntry
+from infrastructure.event_store.mapper import LARGEST_STATE, LogEntry
 
 CHANNEL = "ordertrail_log"
 # In the order of LogEntry's fields.
@@ -24,7 +24,12 @@ _COLUMNS = (
     "SELECT notification_id, originator_id, originator_version, topic, state, recorded_at,"
     " order_id FROM events"
 )
-ENTRIES_AFTER = f"{_COLUMNS} WHERE notification_id > %s ORDER BY notification_id LIMIT %s"
+_AFTER = "WHERE notification_id > %(after)s ORDER BY notification_id"
+ENTRIES_AFTER = f"{_COLUMNS} {_AFTER} LIMIT %(limit)s"
+# Their sizes are known without reading them.
+WEIGHED_AFTER = f"""{_COLUMNS} {_AFTER} LIMIT (
+    SELECT CASE WHEN sum(octet_length(state)) > %(most_bytes)s THEN %(few)s ELSE %(limit)s END
+    FROM (SELECT state FROM events {_AFTER} LIMIT %(limit)s) AS next)"""  # noqa: S608 - ours alone
 ENTRIES_OF_ORDERS = f"{_COLUMNS} WHERE order_id = ANY(%s) ORDER BY notification_id"
 HEAD = "SELECT coalesce(max(notification_id), 0) AS head FROM events"
 ENTRIES_OF_STREAM = f"{_COLUMNS} WHERE originator_id = %s ORDER BY originator_version"
@@ -123,11 +128,20 @@ def read_log(
     connection: psycopg.Connection[DictRow], *, after: int, limit: int
 ) -> Sequence[LogEntry]:
     """Read up to `limit` entries with positions above `after`, in order."""
-    return _entries(connection, ENTRIES_AFTER, [after, limit])
+    return _entries(connection, ENTRIES_AFTER, {"after": after, "limit": limit})
+
+
+def read_weighed(
+    connection: psycopg.Connection[DictRow], *, after: int, limit: int, few: int
+) -> Sequence[LogEntry]:
+    """Read as `read_log` does, but a `few` where so many are more than `few` of the largest."""
+    most_bytes = few * LARGEST_STATE
+    values = {"after": after, "limit": limit, "few": few, "most_bytes": most_bytes}
+    return _entries(connection, WEIGHED_AFTER, values)
 
 
 def _entries(
-    connection: psycopg.Connection[DictRow], query: str, values: Sequence[Any]
+    connection: psycopg.Connection[DictRow], query: str, values: Sequence[Any] | Mapping[str, Any]
 ) -> Sequence[LogEntry]:
     """Read `_COLUMNS` in PostgreSQL's binary format, a third of the cost of text and of dicts."""
     with connection.cursor(binary=True, row_factory=tuple_row) as cursor:

@@ -9,13 +9,13 @@ The offsets committed to Kafka are for its tools only.
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 
 import redis
 import structlog
-from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from prometheus_client import Counter
 from redis.exceptions import RedisClusterException, RedisError
 
@@ -24,6 +24,7 @@ from infrastructure.event_store.order_reader import OrderReader
 from infrastructure.kafka import messages, topics
 from infrastructure.kafka.leaving import leave
 from infrastructure.kafka.messages import Delivered
+from infrastructure.kafka.taking import take
 from infrastructure.kafka.topics import Incarnation, TopicChangedError
 from infrastructure.processes.batches import Batches
 from infrastructure.processes.shard_projection import ShardProjection
@@ -140,7 +141,7 @@ class _Subscription:
     def project_batch(self) -> None:
         """Take what Kafka has now and apply it, all partitions at once."""
         delivered: dict[int, list[Delivered]] = defaultdict(list)
-        for message in self._take():
+        for message in take(self._consumer, BATCH, wait_s=POLL_S):
             error = message.error()
             if error is not None:
                 raise KafkaException(error)
@@ -157,13 +158,6 @@ class _Subscription:
         ]
         for shard in self._batches.project(batch):
             self._read_on(shard, self._progress(shard))
-
-    def _take(self) -> Iterator[Message]:
-        """Wait for a first message, and take what has come by then: a batch makes nobody wait."""
-        first = self._consumer.poll(POLL_S)
-        if first is not None:
-            yield first
-            yield from self._consumer.consume(BATCH - 1, 0.0)
 
     def check_progress(self) -> None:
         """Notice a wiped Redis also while no message comes that would run into it."""

@@ -27,7 +27,7 @@ from prometheus_client import Counter, Gauge
 from psycopg.rows import DictRow, dict_row
 
 from infrastructure.event_store.mapper import LogEntry
-from infrastructure.event_store.recorder import CHANNEL, read_log
+from infrastructure.event_store.recorder import CHANNEL, read_weighed
 from infrastructure.kafka import messages, topics
 from infrastructure.kafka.publisher import Publisher
 from infrastructure.kafka.topics import Published, TopicChangedError
@@ -43,7 +43,8 @@ END_FROZEN = """
 """
 FROZEN_S = 10.0
 """An active relay that has asked its session nothing for so long is frozen, and loses it."""
-BATCH = 1_000
+BATCH, FEW = 1_000, 8
+"""FEW where a batch would take more than so many of the largest events do, 16 MiB."""
 POLL_S = 0.5
 """How long to wait for a notification before looking anyway."""
 STANDBY_S = 0.5
@@ -170,12 +171,12 @@ class _Follower:
 
     def _publish(self) -> bool:
         """Send the next entries; False if these were the last ones there are."""
-        entries = read_log(self._session, after=self._sent, limit=BATCH)
+        entries = read_weighed(self._session, after=self._sent, limit=BATCH, few=FEW)
         if entries:
             self._publisher.send(entries)
             self._sent = entries[-1].position
             self._first_sent += entries[: CORRELATIONS_LOGGED - len(self._first_sent)]
-        return len(entries) == BATCH
+        return len(entries) in (BATCH, FEW)
 
     def _mark_in_s(self) -> float:
         return self._marked_at + MARK_S - time.monotonic()

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import structlog
 from confluent_kafka import Consumer, KafkaException, Message
@@ -19,6 +20,7 @@ from infrastructure.event_store.mapper import LogEntry
 from infrastructure.kafka import messages, topics
 from infrastructure.kafka.groups import group_name
 from infrastructure.kafka.leaving import leave
+from infrastructure.kafka.taking import take
 from infrastructure.kafka.topics import TopicChangedError
 from infrastructure.processes.worker import Health
 from infrastructure.settings import KafkaSettings
@@ -74,18 +76,13 @@ async def consume(
     # One thread: librdkafka calls back about rebalances from within `consume`.
     with ThreadPoolExecutor(1, thread_name_prefix=f"{group}-consumer") as thread:
         loop = asyncio.get_running_loop()
-
-        def take() -> list[Message]:
-            # Waits for the first message only: with `consume` it would be for a whole batch.
-            first = consumer.poll(POLL_S)
-            return [] if first is None else [first, *consumer.consume(BATCH - 1, 0.0)]
-
+        take_batch = partial(take, consumer, BATCH, wait_s=POLL_S)
         try:
             consumer.subscribe([kafka.order_topic])
             _log.info("consumer_active", group=group, topic=str(topic))
             committed_at = checked_at = time.monotonic()
             while not stopping.is_set():
-                batch = await loop.run_in_executor(thread, take)
+                batch = await loop.run_in_executor(thread, take_batch)
                 entries = _entries(batch, group)
                 await handle(entries)
                 for message in batch:

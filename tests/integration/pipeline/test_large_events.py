@@ -1,7 +1,11 @@
 """What is acknowledged can be published, however large: else it holds up all that is behind it."""
 
 import asyncio
+from collections.abc import Sequence
+from typing import Any
 
+import pytest
+from confluent_kafka import Message
 from confluent_kafka.cimpl import NewTopic
 
 from commands.order.place import PlaceOrder, place_order
@@ -10,7 +14,10 @@ from domain.money import Currency
 from domain.order.decisions.placing import MOST_LINES
 from domain.order.events import OrderLine, PaymentMethod
 from domain.personal import PersonalData
-from infrastructure.kafka import topics
+from infrastructure.event_store import recorder
+from infrastructure.event_store.mapper import LogEntry
+from infrastructure.kafka import taking, topics
+from infrastructure.processes import projector, relay
 from tests.integration.pipeline.conftest import Pipeline
 from tests.integration.pipeline.test_stock_topic import published
 
@@ -44,3 +51,38 @@ async def test_an_order_of_a_mebibyte_is_published_also_to_a_topic_that_took_les
     with pipeline.relay():
         told = await asyncio.to_thread(published, pipeline, pipeline.kafka.order_topic, 2)
     assert max(len(message.value() or b"") for message in told) > MIB
+
+
+async def test_large_orders_are_taken_a_few_at_a_time_and_none_is_left_out(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counted only, a thousand of the largest would be gigabytes in each who reads them."""
+    most_bytes = 4_000
+    sizes: list[int] = []
+    batches: list[int] = []
+    real_read, real_take = recorder.read_weighed, taking.take
+
+    def read(*arguments: Any, **named: Any) -> Sequence[LogEntry]:
+        found = real_read(*arguments, **named)
+        sizes.append(sum(len(one.state) for one in found))
+        return found
+
+    def take(*arguments: Any, **named: Any) -> list[Message]:
+        found = real_take(*arguments, **named)
+        batches.append(sum(len(one.value() or b"") for one in found[: -taking.AT_ONCE]))
+        return found
+
+    last = [await pipeline.place(number) for number in range(40)][-1]
+    monkeypatch.setattr(recorder, "LARGEST_STATE", 1_500)
+    monkeypatch.setattr(relay, "FEW", 3)
+    monkeypatch.setattr(relay, "read_weighed", read)
+    monkeypatch.setattr(taking, "MOST_BYTES", most_bytes)
+    monkeypatch.setattr(taking, "AT_ONCE", 2)
+    monkeypatch.setattr(projector, "take", take)
+    with pipeline.relay():
+        await asyncio.to_thread(published, pipeline, pipeline.kafka.order_topic, 40)
+    with pipeline.relay(), pipeline.projector():
+        await asyncio.to_thread(pipeline.await_complete, last.position)
+    assert 0 < max(sizes) <= 3 * 1_500
+    assert 0 < max(batches) < most_bytes
+    assert pipeline.assert_views_equal_folds() == 40

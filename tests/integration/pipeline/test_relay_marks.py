@@ -87,7 +87,8 @@ async def test_a_mark_beyond_the_log_skips_nothing(pipeline: Pipeline) -> None:
         await asyncio.to_thread(await_stored, pipeline, 1)
     with psycopg.connect(pipeline.store.postgres_url.get_secret_value()) as connection:
         connection.execute("UPDATE relay_positions SET position = 4")
-    with pipeline.relay(), pipeline.projector():
+    with pipeline.relay() as health, pipeline.projector():
+        await asyncio.to_thread(await_good, health)
         last = [await pipeline.place(number) for number in range(1, 6)][-1]
         await asyncio.to_thread(pipeline.await_complete, last.position)
     assert published_positions(pipeline) == {*range(1, last.position + 1)}
