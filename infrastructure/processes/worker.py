@@ -81,7 +81,6 @@ def _work_until(stopping: threading.Event, work: Work, health: Health) -> None:
     while not stopping.is_set():
         try:
             work(stopping, health)
-            pause_s = FIRST_PAUSE_S
         except Exception as error:  # noqa: BLE001
             # The one place where a worker's fault is caught: it is counted, told, and undone
             # by beginning again from the durable position.
@@ -89,8 +88,13 @@ def _work_until(stopping: threading.Event, work: Work, health: Health) -> None:
             health.bad(f"{type(error).__name__}: {error}"[:300])
             _faults.labels(type(error).__name__).inc()
             _log.warning("work_begins_again", reason=type(error).__name__, detail=str(error)[:300])
-            stopping.wait(pause_s)
-            pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+        else:
+            pause_s = FIRST_PAUSE_S
+            continue
+        # What the error held on to has threads of its own: clients of Kafka, pools of connections.
+        gc.collect()
+        stopping.wait(pause_s)
+        pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
 
 
 class _HealthServer(ThreadingHTTPServer):
