@@ -198,7 +198,7 @@ UNREADABLE = {
     "none of an event": b'{"event_id":5}',
     "no UTF-8 in a text": b'{"correlation_id":"\xff"}',
     "nothing": b"",
-    "nested": b'{"event_id":' + b"[" * 20_000 + b"]" * 20_000 + b"}",
+    "nested": b'{"more":' + b"[" * 20_000 + b"]" * 20_000 + b"}",
 }
 
 
