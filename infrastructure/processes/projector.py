@@ -69,7 +69,9 @@ class Projector:
         try:
             self._work(stopping, health)
         except (RedisError, RedisClusterException):
-            self._client.close()  # behind the same name there may be another server by now
+            # Behind the name there may be another server by now; a cluster's client looks itself.
+            if isinstance(self._client, redis.Redis):
+                self._client.connection_pool.disconnect()
             raise
 
     def _work(self, stopping: threading.Event, health: Health) -> None:
