@@ -119,7 +119,8 @@ def _copy_all(
     if gone:
         bad.append(
             f"S3 had copies of {len(gone)} seals, from {min(gone)} to {max(gone)}, and has lost"
-            " them: find out why. `audit seal --refill-copies` makes them anew, from the rows"
+            " them: find out why. `audit seal --refill-copies` makes anew, from the rows, what no"
+            " delete marker hides"
         )
     return reached, bad
 

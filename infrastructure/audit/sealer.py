@@ -8,6 +8,7 @@ it is the evidence. Each seal says up to which number S3 had a copy of all; what
 is told, and made anew from the rows only when somebody asks for that.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -48,11 +49,9 @@ from infrastructure.audit.seals import (
 
 CHUNK = 200
 HIDDEN = "a delete marker hides its copy on S3: remove the marker, and it is there again"
-WAITED = """
-    SELECT NOT EXISTS (SELECT FROM events WHERE notification_id = %s
-                          AND recorded_at > clock_timestamp() - make_interval(secs => %s)
-                          AND recorded_at <= clock_timestamp())"""
-"""One from the future does not: how long it has been there, nobody can tell."""
+AGE = """
+    SELECT extract(epoch FROM clock_timestamp() - recorded_at)::float8
+      FROM events WHERE notification_id = %s"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +96,7 @@ class Sealer:
         self._seal_events = seal_events
         self._seen = 0  # the highest number that was looked at on S3
         self._copied = 0  # up to this one, all were seen there
+        self._ahead = (0, 0.0)  # an event from the future, and when it was first seen
 
     def seal_next(self, connection: Connection, *, after_s: float) -> Seal | None:
         """Seal a full range, or what there is if its first event is older than `after_s`.
@@ -114,7 +114,7 @@ class Sealer:
             raise LogDamagedError(f"the log ends before position {first - 1}, which is sealed")
         if waiting == 0:
             return None
-        if waiting < self._seal_events and not _has_waited(connection, first, after_s):
+        if waiting < self._seal_events and not self._has_waited(connection, first, after_s):
             return None
         before: Sequence[Entry] = ()
         copied = self._copied
@@ -137,6 +137,17 @@ class Sealer:
         )
         append_seal(connection, number, first, seal.last_position, sign(seal, self._key))
         return seal
+
+    def _has_waited(self, connection: Connection, position: int, after_s: float) -> bool:
+        """Whether an event is so old; one from the future, since this process first saw it."""
+        age_s = scalar(connection, AGE, position)
+        if age_s is None:
+            return True  # that it is gone is told by who reads it
+        if age_s >= 0:
+            return bool(age_s >= after_s)
+        if self._ahead[0] != position:
+            self._ahead = (position, time.monotonic())
+        return time.monotonic() - self._ahead[1] >= after_s
 
     def _require_no_copy(self, connection: Connection, number: int) -> None:
         """See that a seal that is to be made was not made before: its row would have been removed.
@@ -213,7 +224,3 @@ class Sealer:
         except CopyConflictError as error:
             return CopyFault(number, f"S3 holds something else as {error}")
         return fault
-
-
-def _has_waited(connection: Connection, position: int, after_s: float) -> bool:
-    return bool(scalar(connection, WAITED, position, after_s))

@@ -1,5 +1,6 @@
 """Seals are made once each, in order, by whoever is there, and copied whatever happens between."""
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable
@@ -42,10 +43,16 @@ async def test_an_event_from_the_future_holds_up_no_seal(history: History) -> No
     await history.happen("a")
     history.tamper("UPDATE events SET recorded_at = recorded_at + interval '1 day'")
     await history.happen("b")
+    sealer = history.sealer()
     with history.connect() as connection:
-        seal = history.sealer().seal_next(connection, after_s=60)
-    assert seal is not None
-    assert seal.last_position == 2
+        assert sealer.seal_next(connection, after_s=0.3) is None
+        await asyncio.sleep(0.4)
+        seal = sealer.seal_next(connection, after_s=0.3)
+        assert seal is not None
+        assert seal.last_position == 2
+        await history.happen("c")
+        assert sealer.seal_next(connection, after_s=60) is None, "no seal for each event"
+        assert sealer.seal_next(connection, after_s=0) is not None
 
 
 async def test_a_sealer_killed_between_storing_and_copying_is_made_up_for(
