@@ -41,7 +41,6 @@ PRODUCER = {
     "linger.ms": 5,
     "compression.type": "lz4",
     "message.max.bytes": topics.LARGEST_MESSAGE,
-    "queue.buffering.max.kbytes": 65_536,
     "allow.auto.create.topics": False,
     # A success is nobody's concern by itself: that all are acknowledged is asked for.
     "delivery.report.only.error": True,

@@ -45,6 +45,10 @@ FROZEN_S = 10.0
 """An active relay that has asked its session nothing for so long is frozen, and loses it."""
 BATCH, FEW = 1_000, 8
 """FEW where a batch would take more than so many of the largest events do, 16 MiB."""
+MOST_UNSETTLED_BYTES = 128 * 1_024 * 1_024
+"""Sent since Kafka had acknowledged everything."""
+NO_JIT = "-c jit=off"
+"""How many rows a weighed batch has, PostgreSQL can't guess: it would compile for millions."""
 POLL_S = 0.5
 """How long to wait for a notification before looking anyway."""
 STANDBY_S = 0.5
@@ -90,7 +94,11 @@ class Relay:
     def work(self, stopping: threading.Event, health: Health) -> None:
         """Publish until told to stop; any fault ends it, to begin again from what is durable."""
         with psycopg.connect(
-            self._postgres_url, autocommit=True, row_factory=dict_row, connect_timeout=5
+            self._postgres_url,
+            autocommit=True,
+            row_factory=dict_row,
+            connect_timeout=5,
+            options=NO_JIT,
         ) as session:
             if not _become_active(session, stopping, health):
                 return
@@ -148,6 +156,7 @@ class _Follower:
         self._marked_at = 0.0
         self._ends: Sequence[int] = ()
         self._first_sent: list[LogEntry] = []
+        self._unsettled_bytes = 0
 
     def follow(self, stopping: threading.Event) -> None:
         _log.info("relay_active", topic=self._incarnation, position=self._marked)
@@ -156,14 +165,22 @@ class _Follower:
         while not stopping.is_set():
             if self._is_news() and self._mark_in_s() <= 0:
                 self._mark()
-            elif self._publisher.unacknowledged >= MOST_UNACKNOWLEDGED:
-                self._publisher.wait(ROOM_S)
+            elif self._is_far_ahead():
+                if self._publisher.wait(ROOM_S):
+                    self._unsettled_bytes = 0
             elif not self._publish():
                 self._rest()
             self._health.good()
             self._publisher.check_topic()
         if self._sent != self._marked and self._publisher.wait(LAST_WORDS_S):
             self._store_mark()
+
+    def _is_far_ahead(self) -> bool:
+        """Whether as much waits for Kafka as memory should hold."""
+        return (
+            self._publisher.unacknowledged >= MOST_UNACKNOWLEDGED
+            or self._unsettled_bytes >= MOST_UNSETTLED_BYTES
+        )
 
     def _is_news(self) -> bool:
         """Whether more was sent than is marked; also by a relay that was frozen, and is awake."""
@@ -175,6 +192,7 @@ class _Follower:
         if entries:
             self._publisher.send(entries)
             self._sent = entries[-1].position
+            self._unsettled_bytes += sum(len(one.state) for one in entries)
             self._first_sent += entries[: CORRELATIONS_LOGGED - len(self._first_sent)]
         return len(entries) in (BATCH, FEW)
 
@@ -205,6 +223,7 @@ class _Follower:
         self._store_mark()
 
     def _store_mark(self) -> None:
+        self._unsettled_bytes = 0
         self._ends = self._publisher.read_ends()
         _write_mark(self._session, self._incarnation, _Mark(self._sent, self._ends))
         if self._sent != self._marked:
