@@ -40,6 +40,7 @@ SOME_KEYS = (
     "SELECT customer_id, wrapped_key FROM customer_keys WHERE wrapped_key IS NOT NULL LIMIT 100"
 )
 CURSOR_ROWS = 2_000
+RECONNECT_TIMEOUT_S = 5.0
 
 
 class EventLogRecorder(PostgresApplicationRecorder):
@@ -166,7 +167,7 @@ def open_datastore(
 ) -> PostgresDatastore:
     """Connect the library's datastore to a URL; `connect_timeout_s` bounds a wait for the pool."""
     parts = conninfo_to_dict(postgres_url)
-    return PostgresDatastore(
+    datastore = PostgresDatastore(
         dbname=str(parts["dbname"]),
         host=str(parts["host"]),
         port=str(parts.get("port") or 5432),
@@ -178,3 +179,6 @@ def open_datastore(
         pre_ping=True,
         originator_id_type="text",
     )
+    # Its tries come at longer and longer intervals; once given up, who asks begins with short ones.
+    datastore.pool.reconnect_timeout = RECONNECT_TIMEOUT_S
+    return datastore

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from functools import partial
 from typing import Self
 
@@ -34,6 +35,8 @@ from tests.integration.event_store.test_event_store import (
 
 TOLD_WITHIN_S = 15.0
 THREADS_OF_A_POOL = 4
+GIVEN_UP_AFTER_S = 8.5
+"""The next try would come at 15 s."""
 
 
 class Line:
@@ -118,6 +121,17 @@ def test_a_reader_without_a_database_makes_one_pool_and_ends_it() -> None:
     assert len(threads_of_pools() - pools) <= THREADS_OF_A_POOL
     reader.close()
     assert threads_of_pools() <= pools
+
+
+async def test_a_reader_is_there_soon_after_the_database_is(database_url: str) -> None:
+    """A pool tries again after 1, 2, 4, 8 s and so on: after a long outage, after minutes."""
+    line = Line(database_url)
+    with closing(reader(line.url)) as one:
+        with pytest.raises(UnavailableError):
+            await asyncio.to_thread(one.head)
+        await asyncio.sleep(GIVEN_UP_AFTER_S)
+        async with line:
+            assert await asyncio.to_thread(one.head) == 0
 
 
 def threads_of_pools() -> set[str]:
