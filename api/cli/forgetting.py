@@ -137,15 +137,10 @@ def _finish(orders: Sequence["OrderId"], by: str, wait_s: float) -> None:
 @contextmanager
 def _rebuilds_kept_out(parts: "Parts") -> Iterator[bool]:
     """Let no rebuild begin; False: one is at work."""
-    from infrastructure.rebuild.log import RebuildRunsError, opened
+    from infrastructure.rebuild.log import opened
 
     with opened(parts.connect) as log:
-        kept_out = True
-        try:
-            log.lock()
-        except RebuildRunsError:
-            kept_out = False
-        yield kept_out
+        yield log.keep_rebuilds_out()
 
 
 async def _tell_orders(orders: Sequence["OrderId"], by: str, tell: Tell) -> "Told":

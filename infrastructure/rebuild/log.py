@@ -20,6 +20,7 @@ MOST_RANGES = 10_000
 ROWS_AT_A_TIME = 1_000
 ORDERS_AT_A_TIME = 2_000
 LOCK = "SELECT pg_try_advisory_lock(hashtextextended('ordertrail.rebuild', 0))"
+LOCK_SHARED = "SELECT pg_try_advisory_lock_shared(hashtextextended('ordertrail.rebuild', 0))"
 FIRST_ID = "00000000-0000-0000-0000-000000000000"
 COLUMNS = "notification_id, originator_id, originator_version, topic, state, recorded_at, order_id"
 
@@ -79,6 +80,10 @@ class OrderLog:
         """
         if not self._one(LOCK):
             raise RebuildRunsError("another rebuild is running, or a customer is being forgotten")
+
+    def keep_rebuilds_out(self) -> bool:
+        """Let none begin for as long as this connection lives, as others may; False: one runs."""
+        return bool(self._one(LOCK_SHARED))
 
     def bounds(self, position: int) -> list[str]:
         """Choose order ids that cut the log up to a position into ranges of about one size.
