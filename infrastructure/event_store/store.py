@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 import psycopg
 from eventsourcing.persistence import StoredEvent
+from psycopg.errors import ReadOnlySqlTransaction
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
@@ -232,10 +233,16 @@ class PostgresEventStore:
         for attempt in range(1, READ_ATTEMPTS + 1):
             try:
                 async with self._pool.connection() as connection:
-                    with deadline(connection, within_s):
-                        cursor = await connection.execute(query, values, prepare=True, binary=True)
-                        return await cursor.fetchall()
-            except (PoolTimeout, ServerHangsError) as error:
+                    try:
+                        with deadline(connection, within_s):
+                            cursor = await connection.execute(
+                                query, values, prepare=True, binary=True
+                            )
+                            return await cursor.fetchall()
+                    except ReadOnlySqlTransaction:
+                        await connection.close()  # a standby's, or a primary's that is one no more
+                        raise
+            except (PoolTimeout, ServerHangsError, ReadOnlySqlTransaction) as error:
                 raise StoreUnavailableError(str(error)) from error
             except (psycopg.OperationalError, psycopg.InterfaceError) as error:
                 if attempt == READ_ATTEMPTS:

@@ -146,7 +146,8 @@ class GroupCommitWriter:
         try:
             outcomes = await self._call_patiently([waiting.append for waiting in batch])
         except psycopg.Error as error:
-            await self._disconnect()  # what is wrong may be this session's alone
+            if not isinstance(error, psycopg.DataError | psycopg.IntegrityError):
+                await self._disconnect()  # what is wrong may be this session's alone
             if len(batch) > 1:
                 # One append that the database refuses outright must not fail the others.
                 for waiting in batch:

@@ -53,7 +53,8 @@ class HopLag:
 
     Attributes: events: not processed yet; seconds: age of the oldest of these, 0.0 if there is
     none; both None where nothing can be said. problem: why it is not known just now; if events
-    are given all the same, it is these at most: a part may have come further before it went.
+    are given all the same, it is these at most: a part may have come further before it went. With
+    events and no seconds, it is the age that is not known.
     """
 
     hop: str

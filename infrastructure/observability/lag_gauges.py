@@ -77,7 +77,7 @@ class LagGauges(_Gauges[Sequence[HopLag]]):
         )
         self._known = Gauge(
             "ordertrail_lag_known",
-            "1: asked just now; 0: a part does not answer, lag is at most what is shown, or NaN",
+            "1: asked just now; 0: a part does not answer, lag is at most that, NaN: unknown",
             ["hop"],
             registry=registry,
         )

@@ -11,7 +11,12 @@ from importlib.resources import files
 from typing import Any
 
 import psycopg
-from psycopg.errors import DeadlockDetected, IntegrityError, LockNotAvailable
+from psycopg.errors import (
+    DeadlockDetected,
+    IdleInTransactionSessionTimeout,
+    IntegrityError,
+    LockNotAvailable,
+)
 from psycopg.sql import SQL
 
 CONNECT_TIMEOUT_S = 10
@@ -84,7 +89,7 @@ def _apply(connection: "psycopg.Connection[Any]", migration: Migration) -> None:
                 )
         except (LockNotAvailable, DeadlockDetected):
             time.sleep(PAUSE_S)
-        except IntegrityError as error:
+        except (IntegrityError, IdleInTransactionSessionTimeout) as error:
             raise MigrationError(f"{migration.name}: {error}") from error
         else:
             return

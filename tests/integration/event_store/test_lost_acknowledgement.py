@@ -116,6 +116,7 @@ async def test_while_a_session_may_only_read_callers_wait_and_then_append(
             )
 
         may_only_read("SET default_transaction_read_only = on")
+        assert await ports.store.find_answer(request("k1")) is not None, "it can be read"
         with monkeypatch.context() as impatient:
             impatient.setattr(writing, "PATIENCE_S", 0.2)
             with pytest.raises(StoreUnavailableError):
