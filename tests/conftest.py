@@ -19,6 +19,16 @@ from infrastructure.local.s3 import INNER_PORTS, S3Server
 from infrastructure.postgres.migrate import migrate
 
 TEMPLATE = "ordertrail_template"
+TESTS = Path(__file__).parent
+GROUPED_BY = 2
+"""Folders below `tests/` that name a group: `integration/local` is one by itself."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a folder in one process under `-n`: the platform they share starts once."""
+    for item in items:
+        folders = item.path.parent.relative_to(TESTS).parts[:GROUPED_BY]
+        item.add_marker(pytest.mark.xdist_group("/".join(folders)))
 
 
 @pytest.fixture(scope="session")

@@ -124,7 +124,7 @@ def test_an_open_order_is_held_once_and_released_once(before: tuple[OrderEvent, 
     )
 
 
-@pytest.mark.parametrize("status", set(ENDS) - {OrderStatus.CANCEL_PENDING})
+@pytest.mark.parametrize("status", sorted(set(ENDS) - {OrderStatus.CANCEL_PENDING}))
 def test_an_order_that_is_over_is_on_hold_no_more(status: OrderStatus) -> None:
     assert not here(HELD, *ENDS[status]).on_hold
 
