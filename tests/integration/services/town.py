@@ -41,6 +41,12 @@ QUIET_ROUNDS = 3
 MOST_ROUNDS = 2_000
 PAUSE_S = 0.05
 SOON_S = 3.0
+# SKIP LOCKED: this waits for no service, so that no two wait for each other.
+END_LEASES = """
+UPDATE tasks t SET due_at = now()
+  FROM (SELECT queue, key FROM tasks WHERE tries > 0 FOR UPDATE SKIP LOCKED) AS one
+ WHERE (t.queue, t.key) = (one.queue, one.key)
+"""
 SOON = "SELECT 1 FROM tasks WHERE due_at <= now() + make_interval(secs => %s)"
 
 
@@ -143,7 +149,7 @@ class Town:
         """Say whether a task is due soon; the lease of whoever was cut off runs out at once."""
         url = self.parts.settings.store.postgres_url.get_secret_value()
         async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
-            await connection.execute("UPDATE tasks SET due_at = now() WHERE tries > 0")
+            await connection.execute(END_LEASES)
             cursor = await connection.execute(SOON, [SOON_S])
             return await cursor.fetchone() is not None
 
