@@ -53,10 +53,12 @@ def main() -> None:
         # PostgreSQL runs as another user where this is root: it must be able to get there.
         Path(folder).chmod(0o755)
         for name in names:
-            console.print(f"{name} …", style="dim")
+            console.print(f"{name} …", style="dim", end=" ")
+            row_started = time.monotonic()
             # A stack for each row: what one has written costs the next nothing.
             with Stack(Path(folder) / name) as stack:
                 rows += _measure(name)(stack, effort)
+            console.print(f"{time.monotonic() - row_started:.0f} s", style="dim")
     show(rows, console)
     document = as_document(rows, effort, began_at, time.monotonic() - started)
     arguments.json.write_text(json.dumps(document, indent=2) + "\n")
@@ -77,7 +79,7 @@ def _arguments() -> argparse.Namespace:
         "--markdown", action="store_true", help="measure nothing: print the written figures"
     )
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=2.0, help="of one measurement")
+    parser.add_argument("--seconds", type=float, default=1.5, help="of one measurement")
     parser.add_argument(
         "--scale", type=float, default=1.0, help="share of the long rows' events and orders"
     )

@@ -21,7 +21,7 @@ from tests.bench.rounds import Contender, Effort, interleave
 from tests.bench.stack import Platform, Stack
 from tests.bench.views import place_orders
 
-EVENTS = 200_000
+EVENTS = 100_000
 EVENTS_OF_ORDER = 4
 ORDERS_AT_ONCE = 5_000
 SEAL_EVENTS = 10_000

@@ -62,7 +62,7 @@ def measure(stack: Stack, effort: Effort) -> Sequence[Row]:
         with appender(stack.platform()) as appends:
             figures = interleave({"ours": ours, "append": appends}, effort)
         services.enter_context(stack.service("inventory", platform.settings))
-        share = min(1.0, effort.seconds / 2)
+        share = min(1.0, effort.seconds)
         hot_s = ours.sell_hot_item(round(HOT_ORDERS * share), round(HOT_PIECES * share))
     notes = {
         "orders/s": ours.orders_per_s,

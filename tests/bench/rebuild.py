@@ -46,7 +46,7 @@ from tests.bench.rounds import Effort
 from tests.bench.stack import Platform, Stack
 
 ORDERS = 250_000
-SHORT = 0.1
+SHORT = 0.06
 """Share of that in a short run."""
 EVENTS_AN_ORDER = 4
 PROCESSES = 2

@@ -21,7 +21,7 @@ class Effort:
     """
 
     rounds: int = 5
-    seconds: float = 2.0
+    seconds: float = 1.5
     long: bool = False
     scale: float = 1.0
 
