@@ -40,10 +40,10 @@ from projections.order.history import history_page
 from tests.consistency import _assert_log_intact
 from tests.integration.pipeline.conftest import Pipeline
 from tests.integration.pipeline.test_dead_letters import dead_letters, poisoned
-from tests.integration.pipeline.test_redis_cluster import cluster_url
+from tests.integration.pipeline.test_redis_cluster import cluster, cluster_url
 from tests.integration.pipeline.test_views import make_views
 
-__all__ = ["cluster_url"]  # a fixture that this module uses too
+__all__ = ["cluster", "cluster_url"]  # fixtures that this module uses too
 
 EVE = CustomerId("c-eve")
 SECRET = b"Eve Quux"
