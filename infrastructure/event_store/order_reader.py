@@ -57,7 +57,7 @@ class OrderReader:
     def __init__(self, open_datastore: Callable[[], PostgresDatastore], keys: DataKeys) -> None:
         """Take what opens the one datastore: the first use connects, so a reader can start without.
 
-        It has a pool, whose threads go on trying for minutes while PostgreSQL is away.
+        It has a pool, with threads of its own, whether PostgreSQL is there or not.
         """
         self._open_datastore = open_datastore
         self._datastore: PostgresDatastore | None = None

@@ -47,7 +47,7 @@ BATCH, FEW = 1_000, 8
 """FEW where a batch would take more than so many of the largest events do, 16 MiB."""
 MOST_UNSETTLED_BYTES = 128 * 1_024 * 1_024
 """Sent since Kafka had acknowledged everything."""
-NO_JIT = "-c jit=off"
+NO_JIT = "SET jit = off"
 """How many rows a weighed batch has, PostgreSQL can't guess: it would compile for millions."""
 POLL_S = 0.5
 """How long to wait for a notification before looking anyway."""
@@ -94,12 +94,9 @@ class Relay:
     def work(self, stopping: threading.Event, health: Health) -> None:
         """Publish until told to stop; any fault ends it, to begin again from what is durable."""
         with psycopg.connect(
-            self._postgres_url,
-            autocommit=True,
-            row_factory=dict_row,
-            connect_timeout=5,
-            options=NO_JIT,
+            self._postgres_url, autocommit=True, row_factory=dict_row, connect_timeout=5
         ) as session:
+            session.execute(NO_JIT)
             if not _become_active(session, stopping, health):
                 return
             session.execute(f"LISTEN {CHANNEL}")

@@ -106,7 +106,7 @@ async def test_commands_are_refused_in_time_and_stored_once_in_the_end(
 
 
 def test_a_reader_without_a_database_makes_one_pool_and_ends_it() -> None:
-    """A pool has threads, which go on trying for minutes, and connect in the end."""
+    """A pool has threads, which go on trying, and connect in the end."""
     nowhere = f"postgresql://nobody:x@{LOOPBACK}:1/nothing"
     open_it = partial(open_datastore, nowhere, pool_size=1, connect_timeout_s=0.2)
     reader = OrderReader(open_it, DataKeys(MASTER_KEY))
