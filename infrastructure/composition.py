@@ -14,7 +14,6 @@ import psycopg
 import redis
 import redis.asyncio
 import uuid_utils.compat
-from psycopg_pool import AsyncConnectionPool
 from redis.asyncio.cluster import RedisCluster as AsyncRedisCluster
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
@@ -38,6 +37,7 @@ from infrastructure.kafka.groups import Groups
 from infrastructure.observability.lag import NO_TOPIC, LagMeter
 from infrastructure.observability.service_lag import SERVICES, ServiceMeter
 from infrastructure.payments.sandbox import open_sandbox
+from infrastructure.postgres.pools import async_pool
 from infrastructure.postgres.tasks import Tasks
 from infrastructure.rebuild.parts import Parts
 from infrastructure.redis.views import RedisOrderViews
@@ -126,15 +126,8 @@ async def payment_gateway(settings: Settings) -> AsyncIterator[PaymentGateway]:
 @asynccontextmanager
 async def open_tasks(store: StoreSettings) -> AsyncIterator[Tasks]:
     """Wire the table of tasks, on connections of its own."""
-    pool: AsyncConnectionPool[psycopg.AsyncConnection[Any]] = AsyncConnectionPool(
-        store.postgres_url.get_secret_value(),
-        kwargs={"autocommit": True, "connect_timeout": 2},
-        min_size=1,
-        max_size=4,
-        timeout=store.pool_timeout_s,
-        open=False,
-    )
-    async with pool:
+    url = store.postgres_url.get_secret_value()
+    async with async_pool(url, size=4, timeout_s=store.pool_timeout_s) as pool:
         yield Tasks(pool)
 
 

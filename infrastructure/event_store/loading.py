@@ -7,13 +7,14 @@ stream is folded from its beginning. Personal data stays sealed, as no decision 
 
 from collections import OrderedDict
 from collections.abc import Awaitable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 import psycopg
 
-from commands.ports import Stream, StreamUnreadableError
+from commands.ports import StoreUnavailableError, Stream, StreamUnreadableError
 from domain.aggregate import Aggregate
 from domain.ids import StreamId
 from infrastructure.event_store import snapshots
@@ -188,7 +189,8 @@ class StreamLoader:
             # First of all: of many who load a hot stream at once, one keeps a snapshot of it.
             self._remember(aggregate, _Known(loaded, last, unkept, size))
         if kept is not None:
-            await self._read(snapshots.KEEP, kept.parameters)
+            with suppress(StoreUnavailableError):  # only the next load would have been quicker
+                await self._read(snapshots.KEEP, kept.parameters)
         return loaded
 
     def _evolve(self, aggregate: Aggregate[S, Any], state: S | None, entry: LogEntry) -> S:

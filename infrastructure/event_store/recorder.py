@@ -12,11 +12,12 @@ import psycopg
 from eventsourcing.persistence import StoredEvent
 from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastore
 from psycopg.conninfo import conninfo_to_dict
-from psycopg.rows import DictRow, tuple_row
+from psycopg.rows import DictRow, dict_row, tuple_row
 
 from domain.ids import CustomerId, OrderId, StreamId
 from infrastructure.event_store.append_call import STATEMENT, StoredAppend, parameters
 from infrastructure.event_store.mapper import LARGEST_STATE, LogEntry
+from infrastructure.postgres.pools import CONNECT_TIMEOUT_S, PRIMARY, RECONNECT_TIMEOUT_S
 
 CHANNEL = "ordertrail_log"
 # In the order of LogEntry's fields.
@@ -40,7 +41,6 @@ SOME_KEYS = (
     "SELECT customer_id, wrapped_key FROM customer_keys WHERE wrapped_key IS NOT NULL LIMIT 100"
 )
 CURSOR_ROWS = 2_000
-RECONNECT_TIMEOUT_S = 5.0
 
 
 class EventLogRecorder(PostgresApplicationRecorder):
@@ -165,20 +165,28 @@ def log_entry(row: Mapping[str, Any]) -> LogEntry:
 def open_datastore(
     postgres_url: str, *, pool_size: int, connect_timeout_s: float
 ) -> PostgresDatastore:
-    """Connect the library's datastore to a URL; `connect_timeout_s` bounds a wait for the pool."""
-    parts = conninfo_to_dict(postgres_url)
+    """Connect the library's datastore to a URL; `connect_timeout_s` bounds a wait for the pool.
+
+    A standby is read only where the URL itself says `target_session_attrs`.
+    """
     datastore = PostgresDatastore(
-        dbname=str(parts["dbname"]),
-        host=str(parts["host"]),
-        port=str(parts.get("port") or 5432),
-        user=str(parts["user"]),
-        password=str(parts.get("password") or ""),
+        # It has parameters for these parts of a URL alone, none for TLS or options: see below.
+        dbname="",
+        host="",
+        port="",
+        user="",
+        password="",
         pool_size=pool_size,
         connect_timeout=connect_timeout_s,
         # A connection that died with a restarted server is found out before it is used.
         pre_ping=True,
         originator_id_type="text",
     )
-    # Its tries come at longer and longer intervals; once given up, who asks begins with short ones.
+    datastore.pool.kwargs = {
+        "row_factory": dict_row,
+        "target_session_attrs": PRIMARY,
+        **conninfo_to_dict(postgres_url),
+        "connect_timeout": CONNECT_TIMEOUT_S,
+    }
     datastore.pool.reconnect_timeout = RECONNECT_TIMEOUT_S
     return datastore

@@ -1,6 +1,5 @@
 """The handlers' event store: seals what is personal, and appends through the writer."""
 
-import asyncio
 import hmac
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -42,6 +41,7 @@ from infrastructure.event_store.snapshots import Snapshots
 from infrastructure.event_store.writer import DatabaseUnreachableError, GroupCommitWriter
 from infrastructure.gathered import Gathered
 from infrastructure.postgres.deadline import ServerHangsError, deadline
+from infrastructure.postgres.pools import async_pool
 
 S = TypeVar("S")
 
@@ -233,26 +233,16 @@ class PostgresEventStore:
         for attempt in range(1, READ_ATTEMPTS + 1):
             try:
                 async with self._pool.connection() as connection:
-                    try:
-                        with deadline(connection, within_s):
-                            cursor = await connection.execute(
-                                query, values, prepare=True, binary=True
-                            )
-                            return await cursor.fetchall()
-                    except ReadOnlySqlTransaction:
-                        await connection.close()  # a standby's, or a primary's that is one no more
-                        raise
+                    with deadline(connection, within_s):
+                        cursor = await connection.execute(query, values, prepare=True, binary=True)
+                        return await cursor.fetchall()
             except (PoolTimeout, ServerHangsError, ReadOnlySqlTransaction) as error:
                 raise StoreUnavailableError(str(error)) from error
             except (psycopg.OperationalError, psycopg.InterfaceError) as error:
                 if attempt == READ_ATTEMPTS:
                     raise StoreUnavailableError(str(error)) from error
                 # One pooled connection died unnoticed; the others may have too, or may hang.
-                try:
-                    async with asyncio.timeout(PING_WITHIN_S):
-                        await self._pool.check()
-                except TimeoutError as hangs:
-                    raise StoreUnavailableError("the database hangs") from hangs
+                await self._pool.drain()
         raise AssertionError("unreachable")
 
 
@@ -261,15 +251,7 @@ async def open_event_store(
     postgres_url: str, master_key: bytes, *, pool_size: int, pool_timeout_s: float
 ) -> AsyncIterator[PostgresEventStore]:
     """Open the store. Works, and opens, while the database is down: calls then say so."""
-    pool = AsyncConnectionPool(
-        postgres_url,
-        connection_class=psycopg.AsyncConnection[dict[str, Any]],
-        kwargs={"autocommit": True, "row_factory": dict_row, "connect_timeout": 2},
-        min_size=1,
-        max_size=pool_size,
-        timeout=pool_timeout_s,
-        open=False,
-    )
+    pool = async_pool(postgres_url, size=pool_size, timeout_s=pool_timeout_s, row_factory=dict_row)
     async with pool, GroupCommitWriter(postgres_url) as writer:
         yield PostgresEventStore(writer, pool, master_key)
 

@@ -28,6 +28,7 @@ from infrastructure.event_store.append_call import (
 )
 from infrastructure.event_store.lock_watch import LockWatch
 from infrastructure.postgres.deadline import deadline
+from infrastructure.postgres.pools import CONNECT_TIMEOUT_S, PRIMARY
 
 MOST_APPENDS = 256
 MOST_EVENTS = 1_024
@@ -196,7 +197,11 @@ class GroupCommitWriter:
     async def _connected(self) -> psycopg.AsyncConnection[tuple[object, ...]]:
         if self._connection is None:
             self._connection = await psycopg.AsyncConnection.connect(
-                self._url, autocommit=True, connect_timeout=2, application_name=CLIENT
+                self._url,
+                autocommit=True,
+                connect_timeout=CONNECT_TIMEOUT_S,
+                application_name=CLIENT,
+                target_session_attrs=PRIMARY,
             )
         return self._connection
 

@@ -42,6 +42,7 @@ from domain.ids import OrderId
 from domain.money import LARGEST_AMOUNT_MINOR, Currency
 from domain.payment.events import DeclineCode
 from infrastructure.payments.signature import sign, verify
+from infrastructure.postgres.pools import async_pool
 
 SIGNATURE_HEADER = "sandbox-signature"
 SLOW_S = 5.0
@@ -264,16 +265,9 @@ async def open_sandbox(
     postgres_url: str, webhook_secret: str, *, pool_size: int = 4
 ) -> AsyncIterator[SandboxGateway]:
     """Open the sandbox on connections of its own; it opens while the database is down, too."""
-    pool = AsyncConnectionPool(
-        postgres_url,
-        connection_class=psycopg.AsyncConnection[dict[str, Any]],
-        kwargs={"autocommit": True, "row_factory": dict_row, "connect_timeout": 2},
-        min_size=1,
-        max_size=pool_size,
-        timeout=POOL_TIMEOUT_S,
-        open=False,
-    )
-    async with pool:
+    async with async_pool(
+        postgres_url, size=pool_size, timeout_s=POOL_TIMEOUT_S, row_factory=dict_row
+    ) as pool:
         yield SandboxGateway(pool, webhook_secret)
 
 

@@ -31,6 +31,7 @@ from infrastructure.event_store.recorder import CHANNEL, read_weighed
 from infrastructure.kafka import messages, topics
 from infrastructure.kafka.publisher import Publisher
 from infrastructure.kafka.topics import Published, TopicChangedError
+from infrastructure.postgres.pools import PRIMARY
 from infrastructure.processes.worker import Health, run_worker
 from infrastructure.settings import KafkaSettings, Settings
 
@@ -94,7 +95,11 @@ class Relay:
     def work(self, stopping: threading.Event, health: Health) -> None:
         """Publish until told to stop; any fault ends it, to begin again from what is durable."""
         with psycopg.connect(
-            self._postgres_url, autocommit=True, row_factory=dict_row, connect_timeout=5
+            self._postgres_url,
+            autocommit=True,
+            row_factory=dict_row,
+            connect_timeout=5,
+            target_session_attrs=PRIMARY,
         ) as session:
             session.execute(NO_JIT)
             if not _become_active(session, stopping, health):

@@ -146,6 +146,19 @@ async def test_a_stream_that_ends_with_its_snapshot_goes_on_from_there(
     await cancel_pieces(ports, placed.order_id, 1)
 
 
+async def test_a_session_that_may_only_read_loads_and_keeps_no_snapshot(
+    elsewhere: PostgresEventStore, store: PostgresEventStore, ports: Ports, database_url: str
+) -> None:
+    order_id = await a_long_stream(ports)
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("DELETE FROM snapshots")
+    await elsewhere._read("SELECT set_config('default_transaction_read_only', 'on', false)", [])
+    assert await elsewhere.load(order_stream(order_id), ORDER) == await store.load(
+        order_stream(order_id), ORDER
+    )
+    assert query(database_url, "SELECT * FROM snapshots") == []
+
+
 @pytest.mark.parametrize(
     "change",
     [
