@@ -143,11 +143,10 @@ class Sealer:
         age_s = scalar(connection, AGE, position)
         if age_s is None:
             return True  # that it is gone is told by who reads it
-        if age_s >= 0:
-            return bool(age_s >= after_s)
-        if self._ahead[0] != position:
+        if age_s < 0 and self._ahead[0] != position:
             self._ahead = (position, time.monotonic())
-        return time.monotonic() - self._ahead[1] >= after_s
+        seen_s = time.monotonic() - self._ahead[1] if self._ahead[0] == position else 0.0
+        return bool(max(age_s, seen_s) >= after_s)
 
     def _require_no_copy(self, connection: Connection, number: int) -> None:
         """See that a seal that is to be made was not made before: its row would have been removed.

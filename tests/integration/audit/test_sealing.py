@@ -55,6 +55,16 @@ async def test_an_event_from_the_future_holds_up_no_seal(history: History) -> No
         assert sealer.seal_next(connection, after_s=0) is not None
 
 
+async def test_an_event_that_is_from_the_future_no_more_waits_no_longer(history: History) -> None:
+    await history.happen("a")
+    history.tamper("UPDATE events SET recorded_at = recorded_at + interval '1 s'")
+    sealer = history.sealer()
+    with history.connect() as connection:
+        assert sealer.seal_next(connection, after_s=1.5) is None
+        await asyncio.sleep(1.6)
+        assert sealer.seal_next(connection, after_s=1.5) is not None
+
+
 async def test_a_sealer_killed_between_storing_and_copying_is_made_up_for(
     history: History,
 ) -> None:
