@@ -41,7 +41,7 @@ class KeyDamagedError(Exception):
 
 
 class MasterKeyWrongError(Exception):
-    """The master key unwraps less than half of the keys that it is tried on: it is another one."""
+    """There is no master key, or it is another one: it unwraps less than half of what it should."""
 
 
 class _Damaged:
@@ -164,9 +164,14 @@ def read_master_key(path: Path) -> bytes:
     """Read the master key: 32 bytes, Base64, alone in a file.
 
     Raises:
-        ValueError: the file does not hold such a key.
+        MasterKeyWrongError: there is no such file, or it does not hold such a key.
     """
-    key = base64.b64decode(path.read_text("ascii"), validate=False)
+    try:
+        key = base64.b64decode(path.read_bytes(), validate=False)
+    except OSError as error:
+        raise MasterKeyWrongError(f"the master key can't be read: {error}") from error
+    except ValueError:
+        key = b""
     if len(key) != KEY_BYTES:
-        raise ValueError(f"{path} does not hold {KEY_BYTES} bytes in Base64")
+        raise MasterKeyWrongError(f"{path} does not hold {KEY_BYTES} bytes in Base64")
     return key

@@ -1,13 +1,16 @@
 """What an operator does: follow a request through the logs, print a history, rebuild the views."""
 
+import base64
 import json
 import secrets
 import subprocess
 import time
+from pathlib import Path
 from uuid import UUID
 
 import httpx
 import orjson
+import pytest
 
 from domain.ids import OrderId
 from infrastructure.local.ports import free_port
@@ -53,6 +56,28 @@ def test_every_line_of_our_processes_logs_is_one_json_object_that_names_them(
         lines = [json.loads(line) for line in logs[f"{service}.log"].splitlines()]
         assert lines
         assert {line["service"] for line in lines} == {service}
+
+
+@pytest.mark.parametrize(
+    ("key", "told"),
+    [(secrets.token_bytes(32), "master key opens 0 of"), (b"short", "does not hold 32 bytes")],
+)
+def test_a_wrong_master_key_is_told(
+    platform: LivePlatform, shop: Shop, tmp_path: Path, key: bytes, told: str
+) -> None:
+    placed = shop.place()
+    wrong = tmp_path / "master.key"
+    wrong.write_bytes(base64.b64encode(key))
+    done = subprocess.run(
+        [*CLI, "history", placed["order_id"], "--personal"],
+        env={**platform.environment, "ORDERTRAIL_MASTER_KEY_FILE": str(wrong)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_history_is_printed_by_number_and_by_id_and_without_personal_data(
