@@ -138,12 +138,21 @@ def rewrite_files(client: "redis.Redis") -> Sequence[str]:
                 continue
             # One that is under way may have begun before the documents were rewritten.
             _await_rewrite(node)
-            node.bgrewriteaof()
+            _begin_rewrite(node)
             if not _await_rewrite(node):
                 problems.append("an append-only file was not rewritten in time")
         except redis.ResponseError as error:
             problems.append(f"an append-only file can't be rewritten: {error}")
     return problems
+
+
+def _begin_rewrite(node: "redis.Redis") -> None:
+    try:
+        node.bgrewriteaof()
+    except redis.ResponseError:
+        # Another one began in that moment; behind it, ours can.
+        _await_rewrite(node)
+        node.bgrewriteaof()
 
 
 def _shows(client: "redis.Redis", key: str | bytes) -> bool:
