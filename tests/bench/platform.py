@@ -30,7 +30,7 @@ from tests.bench.views import PARTITIONS
 
 CREATED, OK = 201, 200
 LENGTHENED, LONG_S = 8, 60.0
-"""A turn by default is six times one of other rows, so five of them are a minute; or a minute."""
+"""A turn by default is eight times one of other rows, so five of them are a minute; or a minute."""
 MOST_LAG = 500
 LOOK_EVERY_S = 0.02
 READ_BEHIND = 1_000

@@ -1,6 +1,8 @@
 """The schema: applied once, the same however it was reached, and closed to the services."""
 
+import hashlib
 import secrets
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -16,6 +18,7 @@ from infrastructure.postgres import migrate as migrating
 from infrastructure.postgres.migrate import Migration, MigrationError, migrate, migrations
 from tests.integration.event_store.test_event_store import MASTER_KEY, order, request
 
+WITHIN_S = 30
 PASSWORD = secrets.token_hex(8)
 DESCRIBE = """
     SELECT 'column', table_name || '.' || column_name || ' ' || data_type || ' ' || is_nullable
@@ -103,6 +106,40 @@ def test_a_migration_that_waits_for_a_reader_lets_others_append(
         assert not migrating_now.done()
         reading.rollback()
         assert migrating_now.result() == [altering.name]
+
+
+def test_a_migration_that_is_frozen_holds_its_locks_for_a_moment_only(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = _describe(database_url)
+    freezing = _Freezing("9999_freezing.sql", "LOCK TABLE events")
+    known = [*migrations(), freezing]
+    monkeypatch.setattr(migrating, "migrations", lambda: known)
+    monkeypatch.setattr(migrating, "FROZEN_TIMEOUT", "SET idle_in_transaction_session_timeout = 50")
+    with ThreadPoolExecutor(1) as others:
+        migrating_now = others.submit(migrate, database_url)
+        assert freezing.holds.wait(WITHIN_S)
+        with psycopg.connect(database_url, autocommit=True) as writing:
+            writing.execute(f"SET statement_timeout = '{WITHIN_S}s'")
+            writing.execute("DELETE FROM events WHERE false")
+        freezing.thaws.set()
+        with pytest.raises(MigrationError, match=r"9999_freezing\.sql: .*idle-in-transaction"):
+            migrating_now.result()
+    assert _describe(database_url) == before
+
+
+class _Freezing(Migration):
+    """One whose process stands still between its statement and the record of it."""
+
+    known, holds, thaws = threading.Event(), threading.Event(), threading.Event()
+
+    @property
+    def checksum(self) -> str:
+        if self.known.is_set():  # before, it is compared with what was applied
+            self.holds.set()
+            assert self.thaws.wait(2 * WITHIN_S)
+        self.known.set()
+        return hashlib.sha256(self.sql.encode()).hexdigest()
 
 
 def _await_waiting(database_url: str) -> None:

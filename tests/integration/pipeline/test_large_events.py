@@ -17,6 +17,7 @@ from domain.personal import PersonalData
 from infrastructure.event_store import recorder
 from infrastructure.event_store.mapper import LogEntry
 from infrastructure.kafka import taking, topics
+from infrastructure.kafka.publisher import Publisher
 from infrastructure.processes import projector, relay
 from tests.integration.pipeline.conftest import Pipeline
 from tests.integration.pipeline.test_stock_topic import published
@@ -86,3 +87,35 @@ async def test_large_orders_are_taken_a_few_at_a_time_and_none_is_left_out(
     assert 0 < max(sizes) <= 3 * 1_500
     assert 0 < max(batches) < most_bytes
     assert pipeline.assert_views_equal_folds() == 40
+
+
+async def test_no_more_waits_for_kafka_than_memory_should_hold(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    most_bytes = 4_000
+    unsettled, peaks = 0, [0]
+    real_send, real_wait = Publisher.send, Publisher.wait
+
+    def send(own: Publisher, entries: Sequence[LogEntry]) -> None:
+        nonlocal unsettled
+        unsettled += sum(len(one.state) for one in entries)
+        peaks.append(unsettled)
+        real_send(own, entries)
+
+    def wait(own: Publisher, timeout_s: float) -> bool:
+        nonlocal unsettled
+        settled = real_wait(own, timeout_s)
+        if settled:
+            unsettled = 0
+        return settled
+
+    for number in range(40):
+        await pipeline.place(number)
+    monkeypatch.setattr(relay, "MOST_UNSETTLED_BYTES", most_bytes)
+    monkeypatch.setattr(recorder, "LARGEST_STATE", 1_500)
+    monkeypatch.setattr(relay, "FEW", 3)
+    monkeypatch.setattr(Publisher, "send", send)
+    monkeypatch.setattr(Publisher, "wait", wait)
+    with pipeline.relay():
+        await asyncio.to_thread(published, pipeline, pipeline.kafka.order_topic, 40)
+    assert 0 < max(peaks) < most_bytes + 3 * 1_500

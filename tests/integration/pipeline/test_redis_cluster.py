@@ -174,6 +174,32 @@ async def test_a_node_that_comes_back_older_takes_no_order_back_in_time(
     client.close()
 
 
+async def test_a_projector_goes_on_when_a_node_was_away(
+    pipeline: Pipeline, cluster: Cluster, tmp_path: Path
+) -> None:
+    settings = ViewSettings(redis_url=cluster.url, redis_cluster=True)
+    client = composition.redis_client(settings)
+    on_cluster = replace(pipeline, views=settings, redis=client)
+    with on_cluster.relay(), on_cluster.projector():
+        first = await asyncio.gather(*(on_cluster.place(n) for n in range(30)))
+        last = max(one.position for one in first)
+        await asyncio.to_thread(_await_complete, on_cluster, last)
+        cluster.processes[1].kill()
+        cluster.processes[1].wait()
+        second = await asyncio.gather(*(on_cluster.place(n) for n in range(30, 60)))
+        cancelled = await on_cluster.cancel(first[0].order_id)
+        await asyncio.sleep(1)
+        with running(cluster.nodes[1], tmp_path / "again.log"):
+            await asyncio.to_thread(_await_complete, on_cluster, cancelled.position)
+            for answer in (*first, *second):
+                stored = on_cluster.stored(answer.order_id)
+                folded = on_cluster.reader.fold(answer.order_id)
+                assert stored is not None
+                assert folded is not None
+                assert stored.body == stored_document.body_bytes(folded)
+    client.close()
+
+
 async def test_a_rebuild_works_on_a_cluster(pipeline: Pipeline, cluster_url: str) -> None:
     settings = ViewSettings(redis_url=cluster_url, redis_cluster=True)
     client = composition.redis_client(settings)

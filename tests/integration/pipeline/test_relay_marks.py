@@ -1,17 +1,21 @@
 """What the relay has stored of its progress, beside what Kafka has."""
 
 import asyncio
+import threading
 import time
 from contextlib import closing
 
 import psycopg
 import pytest
 from confluent_kafka import Consumer, TopicPartition
+from psycopg.conninfo import make_conninfo
 
 from infrastructure.kafka import topics
 from infrastructure.kafka.messages import read_message
 from infrastructure.kafka.publisher import DeliveryError, Publisher
 from infrastructure.kafka.topics import Incarnation
+from infrastructure.processes import relay
+from infrastructure.processes.relay import Relay
 from infrastructure.processes.worker import Health
 
 from .conftest import WAIT_S, Pipeline
@@ -27,6 +31,24 @@ async def test_a_relay_that_is_stopped_leaves_nothing_to_be_published_again(
         await asyncio.gather(*(pipeline.place(number) for number in range(40)))
 
     assert stored_position(pipeline) == newest_published(pipeline)
+
+
+def test_a_relays_session_is_as_its_url_says_and_compiles_nothing(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[object] = []
+
+    def note(session: "psycopg.Connection[dict[str, object]]", *_: object) -> bool:
+        asked = "SELECT current_setting('jit') AS jit, current_user AS who"
+        found.append(session.execute(asked).fetchone())
+        return False
+
+    monkeypatch.setattr(relay, "_become_active", note)
+    url = make_conninfo(
+        pipeline.store.postgres_url.get_secret_value(), options="-c role=ordertrail_service"
+    )
+    Relay(url, pipeline.kafka).work(threading.Event(), Health())
+    assert found == [{"jit": "off", "who": "ordertrail_service"}]
 
 
 async def test_what_kafka_has_not_acknowledged_is_not_marked(

@@ -414,6 +414,21 @@ async def test_of_two_rebuilds_the_second_is_refused(pipeline: Pipeline) -> None
         await run(pipeline)
 
 
+def test_who_keeps_rebuilds_out_does_so_beside_others(pipeline: Pipeline) -> None:
+    one, other, rebuild = (OrderLog(open_parts(pipeline).connect) for _ in range(3))
+    assert one.keep_rebuilds_out()
+    assert other.keep_rebuilds_out()
+    one.close()
+    with pytest.raises(RebuildRunsError):
+        rebuild.lock()
+    other.close()
+    rebuild.lock()
+    late = OrderLog(open_parts(pipeline).connect)
+    assert not late.keep_rebuilds_out()
+    for log in (rebuild, late):
+        log.close()
+
+
 async def test_a_parked_order_is_parked_in_the_next_generation_too(pipeline: Pipeline) -> None:
     bad = await pipeline.place(0)
     await pipeline.cancel(bad.order_id)
