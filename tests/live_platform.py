@@ -96,10 +96,29 @@ class LivePlatform:
         before = self.process(name)
         prepare()
         os.kill(before["pid"], signal.SIGKILL)
+        self._await_restart(before)
+
+    def _await_restart(self, before: Mapping[str, Any]) -> None:
         until = time.monotonic() + WITHIN_S
-        while (now := self.process(name))["restarts"] == before["restarts"] or now["pid"] is None:
+        while (now := self.process(before["name"]))["restarts"] == before["restarts"] or (
+            now["pid"] is None
+        ):
             assert time.monotonic() < until, now
             time.sleep(0.02)
+
+    @contextmanager
+    def gone(self, name: str) -> Iterator[None]:
+        """SIGKILL a process, which nobody starts again before the end of the block."""
+        before, state = self.process(name), read_state(self.home)
+        assert state is not None
+        supervisor = psutil.Process(state["supervisor"])
+        supervisor.send_signal(signal.SIGSTOP)
+        try:
+            os.kill(before["pid"], signal.SIGKILL)
+            yield
+        finally:
+            supervisor.send_signal(signal.SIGCONT)
+        self._await_restart(before)
 
     def await_ready(self, *names: str) -> None:
         until = time.monotonic() + WITHIN_S

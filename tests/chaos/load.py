@@ -76,8 +76,9 @@ class Traffic:
         self._client = client
         self._per_s = per_s
         self._reading = reading
-        self._draw = draw
         self._run = f"{draw.getrandbits(32):08x}"
+        # Its own: what it draws depends on time, and the drill's draws must not depend on that.
+        self._draw = random.Random(f"{self._run}-writer")
         self._known: list[str] = []
         self._newest: dict[str, int] = {}  # the newest position that anybody has been shown
         self._stopping = asyncio.Event()

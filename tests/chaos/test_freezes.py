@@ -1,8 +1,9 @@
-"""A server that hangs: its connections stay open and nothing answers (SIGSTOP)."""
+"""A server that hangs: its connections stay open and nothing answers (SIGSTOP); or is gone."""
 
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 
 import httpx
 import pytest
@@ -50,10 +51,13 @@ def _assert_unavailable(answer: httpx.Response) -> None:
     assert int(answer.headers["retry-after"]) > 0
 
 
-def test_while_kafka_hangs_commands_succeed_and_single_reads_are_right(
-    platform: LivePlatform, shop: Shop
+@pytest.mark.parametrize("away", [LivePlatform.frozen, LivePlatform.gone], ids=["hangs", "gone"])
+def test_while_kafka_is_away_commands_succeed_and_single_reads_are_right(
+    platform: LivePlatform,
+    shop: Shop,
+    away: Callable[[LivePlatform, str], AbstractContextManager[None]],
 ) -> None:
-    with platform.frozen("kafka"):
+    with away(platform, "kafka"):
         for _ in _until(KAFKA_S):
             began = time.monotonic()
             placed = shop.place()
