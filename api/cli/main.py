@@ -65,6 +65,7 @@ def expected_faults() -> tuple[type[Exception], ...]:
     import psycopg
     import pydantic
     import redis
+    from redis.exceptions import RedisClusterException
 
     from commands.ports import StreamUnreadableError
     from domain.errors import UnavailableError
@@ -82,6 +83,7 @@ def expected_faults() -> tuple[type[Exception], ...]:
         MasterKeyWrongError,
         psycopg.OperationalError,
         redis.RedisError,
+        RedisClusterException,
         pydantic.ValidationError,
     )
 

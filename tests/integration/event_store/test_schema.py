@@ -21,8 +21,11 @@ from tests.integration.event_store.test_event_store import MASTER_KEY, order, re
 WITHIN_S = 30
 PASSWORD = secrets.token_hex(8)
 DESCRIBE = """
-    SELECT 'column', table_name || '.' || column_name || ' ' || data_type || ' ' || is_nullable
+    SELECT 'column', concat_ws(' ', table_name, column_name, data_type, is_nullable, column_default)
     FROM information_schema.columns WHERE table_schema = 'public' AND table_name <> 'migrations'
+    UNION ALL SELECT 'constraint', concat_ws(' ', conrelid::regclass, pg_get_constraintdef(oid))
+        FROM pg_constraint WHERE connamespace = 'public'::regnamespace
+    UNION ALL SELECT 'trigger', pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal
     UNION ALL SELECT 'index', indexdef FROM pg_indexes WHERE schemaname = 'public'
     UNION ALL SELECT 'function', pg_get_functiondef(p.oid) || coalesce(p.proacl::text, '')
         FROM pg_proc p WHERE pronamespace = 'public'::regnamespace
