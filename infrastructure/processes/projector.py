@@ -109,6 +109,7 @@ class _Subscription:
         self._batches = Batches(client, reader)
         self._shards: dict[int, ShardProjection] = {}
         self._assigned = False
+        self._fault: Exception | None = None
         self._waits_since = time.monotonic()
         self._consumer = Consumer(
             {
@@ -143,7 +144,10 @@ class _Subscription:
     def project_batch(self) -> None:
         """Take what Kafka has now and apply it, all partitions at once."""
         delivered: dict[int, list[Delivered]] = defaultdict(list)
-        for message in take(self._consumer, BATCH, wait_s=POLL_S):
+        taken = take(self._consumer, BATCH, wait_s=POLL_S)
+        if self._fault is not None:
+            raise self._fault
+        for message in taken:
             error = message.error()
             if error is not None:
                 raise KafkaException(error)
@@ -156,7 +160,7 @@ class _Subscription:
             delivered[one.partition].append(one)
         # One that was revoked since its messages were fetched is another member's now.
         batch = [
-            (self._shards[one], taken) for one, taken in delivered.items() if one in self._shards
+            (self._shards[one], news) for one, news in delivered.items() if one in self._shards
         ]
         for shard in self._batches.project(batch):
             self._read_on(shard, self._progress(shard))
@@ -200,6 +204,13 @@ class _Subscription:
         self._consumer.seek(TopicPartition(self._topic.topic, shard.partition, offset))
 
     def _on_assign(self, consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
+        # Raised through the client it would never be let go of, nor would what its frames hold.
+        try:
+            self._assign(consumer, partitions)
+        except Exception as fault:  # noqa: BLE001 - raised again behind the call
+            self._fault = fault
+
+    def _assign(self, consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
         self._shards = {
             one.partition: ShardProjection(
                 self._generations.shards[one.partition], self._reader, self._topic, one.partition
